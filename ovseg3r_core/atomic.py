@@ -1,0 +1,32 @@
+"""Files appear whole or not at all: a crash while saving leaves the old file or the new one."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[Path]:
+    """A temporary path in the folder of `path`, moved over it when the block ends without an error.
+
+    The temporary name keeps the suffix, by which many writers choose their format. An error in the block
+    removes the temporary file, leaves `path` as it was, and is passed on.
+    """
+    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
+    try:
+        yield temporary
+        _sync(temporary)
+        os.replace(temporary, path)
+        _sync(path.parent)  # the new name itself must reach the disk
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,153 @@
+"""The data that flows between the parts, as frozen dataclasses.
+
+Units are metres, seconds and pixels; the camera frame is x right, y down, z forward; `T_map_camera`
+takes camera coordinates to map coordinates. Arrays are numpy on the CPU; whoever needs torch converts.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Float64, Int32, Int64, UInt8
+from numpy import ndarray
+
+Verdict = Literal["found", "ambiguous", "none", "blind"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Camera:
+    """A pinhole camera; images that reach a `Frame` have no lens distortion left."""
+
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    width: int
+    height: int
+
+    @property
+    def K(self) -> Float64[ndarray, "3 3"]:
+        """The intrinsic matrix, pixels."""
+        return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1]], dtype=np.float64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """One time-stamped observation: colour, depth registered to it, intrinsics and pose."""
+
+    index: int
+    stamp_s: float
+    color: UInt8[ndarray, "height width 3"]
+    depth_m: Float32[ndarray, "height width"]
+    """Distance along the optical axis; 0 is "no reading", and nothing here is negative or non-finite."""
+    camera: Camera
+    T_map_camera: Float64[ndarray, "4 4"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mask:
+    """A 2D instance mask in one keyframe."""
+
+    pixels: Bool[ndarray, "height width"]
+    score: float
+    """How sure the proposer is, 0..1: of the name where there is one, else of the outline."""
+    label: str | None = None
+    """What the proposer calls it; None where it found a thing without a name."""
+    embedding: Float32[ndarray, " channels"] | None = None
+    """Unit vector in the space of an image-text encoder, where one is loaded."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewIncidence:
+    """Which scene points one view sees, and at which pixel: one slice of the paper's record C."""
+
+    points: Int64[ndarray, " pairs"]
+    """Indices into the scene cloud, each at most once."""
+    pixels: Int32[ndarray, "pairs 2"]
+    """(column u, row v) of the view's image."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SceneCloud:
+    """The reconstructed surface points, in the map frame."""
+
+    xyz: Float32[ndarray, "points 3"]
+    color: UInt8[ndarray, "points 3"]
+    normal: Float32[ndarray, "points 3"]
+
+    def __len__(self) -> int:
+        return len(self.xyz)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiftedMask:
+    """A mask carried onto scene points: a partial 3D label, valid in its view only."""
+
+    view: int
+    mask: int
+    """Its place among the masks of its view: with `view`, what it is known by when it is lifted again."""
+    points: Int64[ndarray, " members"]
+    """Indices into the scene cloud, sorted, each once."""
+    score: float
+    label: str | None = None
+    embedding: Float32[ndarray, " channels"] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Box:
+    """A box that stands upright in the map: `size` along its own axes, turned by `yaw` about z."""
+
+    centre: tuple[float, float, float]
+    size: tuple[float, float, float]
+    yaw: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectRecord:
+    """What readers see of one object of the map."""
+
+    id: int
+    label: str
+    """The name most views agree on, or "object" where nothing could name it."""
+    score: float
+    """Confidence 0..1 that the object exists and carries the right name."""
+    centre: tuple[float, float, float]
+    box: Box
+    points: int
+    observations: int
+    first_seen: float
+    last_seen: float
+    state: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryHit:
+    """One object that answers a text, with how well it does, 0..1."""
+
+    object: ObjectRecord
+    score: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryResult:
+    """The answer to a free text: what the map can say, best object first."""
+
+    text: str
+    verdict: Verdict
+    hits: tuple[QueryHit, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instances:
+    """Instance masks over the points of one cloud, as the ScanNet benchmark counts them."""
+
+    masks: Bool[ndarray, "instances points"]
+    labels: Int64[ndarray, " instances"]
+    """Label ids of the vocabulary in use."""
+    scores: Float[ndarray, " instances"]
+
+    @cached_property
+    def sizes(self) -> Int64[ndarray, " instances"]:
+        """Points of each instance."""
+        return self.masks.sum(axis=1)
