@@ -1,0 +1,111 @@
+"""What is known of one thing: its observations, and the name and confidence they add up to."""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Float32
+from numpy import ndarray
+
+from ovseg3r_core.geometry import fit_box
+from ovseg3r_core.types import ObjectRecord
+
+UNNAMED = "object"
+
+SameName = Callable[[str, str], bool]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamingConfig:
+    """When views that name a thing outweigh the views that do not."""
+
+    unnamed_vote: float = 0.15
+    """What a view that found the thing but could not name it weighs against every name."""
+    min_share: float = 0.25
+    """The best name needs this share of all votes ..."""
+    min_votes: float = 0.5
+    """... and detector scores that add up to this, else the thing stays "object"."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observation:
+    """One mask of one view that shows the object."""
+
+    view: int
+    mask: int
+    stamp_s: float
+    score: float
+    label: str | None
+    embedding: Float32[ndarray, " channels"] | None = None
+
+
+@dataclass
+class MapObject:
+    """One thing of the map while its evidence is still growing; readers get an `ObjectRecord` of it."""
+
+    id: int
+    observations: list[Observation] = field(default_factory=list)
+    structure: str | None = None
+    """"wall", "floor" or "ceiling" where geometry says it is part of the room and not a thing in it."""
+
+    @property
+    def views(self) -> int:
+        """In how many views it was observed."""
+        return len({observation.view for observation in self.observations})
+
+    def record(
+        self, xyz_map: Float32[ndarray, "points 3"], config: NamingConfig, same_name: SameName
+    ) -> ObjectRecord:
+        """The object as readers see it, given the points it owns."""
+        label, confidence = vote_name(self.observations, config, same_name)
+        if self.structure:
+            label = self.structure
+        box = fit_box(xyz_map)
+        centre = xyz_map.mean(axis=0)
+        stamps = [observation.stamp_s for observation in self.observations]
+        return ObjectRecord(
+            id=self.id,
+            label=label,
+            score=confidence,
+            centre=(float(centre[0]), float(centre[1]), float(centre[2])),
+            box=box,
+            points=len(xyz_map),
+            observations=len(self.observations),
+            first_seen=min(stamps),
+            last_seen=max(stamps),
+            state="present",
+        )
+
+    def embedding(self) -> Float32[ndarray, " channels"] | None:
+        """The mean direction of its views' image embeddings, where an image-text encoder gave some."""
+        found = [observation.embedding for observation in self.observations if observation.embedding is not None]
+        if not found:
+            return None
+        total = np.sum(found, axis=0)
+        return (total / max(float(np.linalg.norm(total)), 1e-12)).astype(np.float32)
+
+
+def vote_name(
+    observations: Sequence[Observation], config: NamingConfig, same_name: SameName
+) -> tuple[str, float]:
+    """The name with the largest sum of detector scores, and a confidence 0..1.
+
+    Names that mean the same vote together, under the spelling that has most votes of its own. A name that
+    few of the views support is not believed: the detector also names corners of things it cannot know.
+    """
+    votes: defaultdict[str, float] = defaultdict(float)
+    for observation in observations:
+        if observation.label is not None:
+            votes[observation.label] += observation.score
+    pooled = {name: sum(vote for other, vote in votes.items() if same_name(name, other)) for name in votes}
+    unnamed = config.unnamed_vote * sum(observation.label is None for observation in observations)
+    seen_often = 1 - 0.5 ** len({observation.view for observation in observations})
+    if votes:
+        best = max(votes, key=lambda name: (pooled[name], votes[name]))
+        share = pooled[best] / (sum(votes.values()) + unnamed)
+        if share >= config.min_share and pooled[best] >= config.min_votes:
+            best_score = max(o.score for o in observations if o.label is not None and same_name(best, o.label))
+            return best, float(min(share * seen_often**0.5 * best_score**0.5, 1.0))
+    mean_outline = float(np.mean([observation.score for observation in observations]))
+    return UNNAMED, 0.3 * seen_often * min(mean_outline, 1.0)  # below most named ones: ranked after them

@@ -1,0 +1,101 @@
+"""Which object owns each scene point: one owner a point, kept by majority vote as views come in.
+
+The map *is* the scene cloud with an owner for every point. That one representation answers where an
+object is, what a view should see of it, and how much a new mask overlaps it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32, Int32, Int64
+from numpy import ndarray
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+
+from ovseg3r_core.types import LiftedMask
+
+NOBODY = -1
+
+
+@dataclass(frozen=True)
+class Ownership:
+    """Owner (object id, -1 for none) and the net number of masks that support it, a scene point each."""
+
+    owner: Int32[ndarray, " points"]
+    votes: Int32[ndarray, " points"]
+
+    @classmethod
+    def empty(cls, points: int) -> "Ownership":
+        """Nobody owns anything."""
+        return cls(np.full(points, NOBODY, np.int32), np.zeros(points, np.int32))
+
+    def claim(self, points: Int64[ndarray, " members"], object_id: int) -> "Ownership":
+        """One more mask says that these points are the object's: the majority vote of Boyer and Moore, a point each."""
+        owner, votes = self.owner.copy(), self.votes.copy()
+        mine = (owner[points] == object_id) | (votes[points] <= 0)
+        owner[points[mine]] = object_id
+        votes[points] += np.where(mine, 1, -1).astype(np.int32)
+        return Ownership(owner, votes)
+
+    def carried_to(
+        self,
+        from_xyz: Float32[ndarray, "points 3"],
+        to_xyz: Float32[ndarray, "others 3"],
+        max_distance_m: float,
+    ) -> "Ownership":
+        """The ownership of a new extraction of the same surface: each point follows its nearest old one."""
+        fresh = Ownership.empty(len(to_xyz))
+        if not len(from_xyz) or not len(to_xyz):
+            return fresh
+        distance, nearest = cKDTree(from_xyz).query(to_xyz, distance_upper_bound=max_distance_m, workers=-1)
+        known = np.isfinite(distance)
+        fresh.owner[known] = self.owner[nearest[known]]
+        fresh.votes[known] = self.votes[nearest[known]]
+        return fresh
+
+    def points_of(self) -> dict[int, Int64[ndarray, " members"]]:
+        """The points of every object that owns any."""
+        owned = np.flatnonzero(self.owner != NOBODY)
+        order = owned[np.argsort(self.owner[owned], kind="stable")]
+        ids, starts, sizes = np.unique(self.owner[order], return_index=True, return_counts=True)
+        return {int(i): order[start : start + size] for i, start, size in zip(ids, starts, sizes, strict=True)}
+
+
+def vote_owners(
+    masks: Sequence[LiftedMask], group: Int64[ndarray, " masks"], points: int, min_share: float
+) -> Ownership:
+    """Give every point to the group whose masks cover it most often.
+
+    Args:
+        group: the group of each mask; -1 votes for nobody but still counts as having covered the point.
+        min_share: the winner needs this share of all masks that cover the point, else nobody gets it.
+    """
+    groups = int(group.max(initial=-1)) + 1
+    member = np.concatenate([mask.points for mask in masks]) if masks else np.empty(0, np.int64)
+    of_group = np.repeat(group, [len(mask.points) for mask in masks])
+    covered = np.bincount(member, minlength=points)
+    counted = of_group >= 0
+    ballots = sparse.coo_array(
+        (np.ones(counted.sum(), np.int32), (member[counted], of_group[counted])), (points, max(groups, 1))
+    ).tocsr()
+    result = Ownership.empty(points)
+    rows = np.repeat(np.arange(points), np.diff(ballots.indptr))
+    order = np.lexsort((-ballots.indices, ballots.data, rows))  # the last entry of a row is its winner
+    last = np.flatnonzero(np.diff(rows[order], append=points) != 0)
+    winner = order[last]
+    point, share = rows[winner], ballots.data[winner] / covered[rows[winner]]
+    wins = share >= min_share
+    result.owner[point[wins]] = ballots.indices[winner[wins]]
+    result.votes[point[wins]] = ballots.data[winner[wins]]
+    return result
+
+
+def connected_parts(xyz: Float32[ndarray, "points 3"], radius_m: float) -> Int32[ndarray, " points"]:
+    """The connected part each point lies in when points closer than the radius hang together; 0 is the largest."""
+    pairs = cKDTree(xyz).query_pairs(radius_m, output_type="ndarray")
+    links = sparse.coo_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), (len(xyz), len(xyz)))
+    _, part = connected_components(links, directed=False)
+    rank = np.argsort(np.argsort(-np.bincount(part), kind="stable"), kind="stable")
+    return rank[part].astype(np.int32)

@@ -1,0 +1,34 @@
+"""What readers see of the map: one immutable state, handed over whole and never changed afterwards."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int32
+from numpy import ndarray
+
+from ovseg3r_core.types import ObjectRecord, SceneCloud
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapSnapshot:
+    """The scene cloud, the owner of each of its points, and the records of all objects.
+
+    Structure (walls, floor, ceiling) owns points and has records like an object, but is listed apart: it is
+    what the room is made of, not a thing in it.
+    """
+
+    map_frame: str
+    cloud: SceneCloud
+    owner: Int32[ndarray, " points"]
+    """Id of the object or piece of structure that each point belongs to, -1 for none."""
+    objects: tuple[ObjectRecord, ...]
+    structure: tuple[ObjectRecord, ...]
+    up: tuple[float, float, float]
+    """Which way is up in the map frame, estimated from cameras and surfaces."""
+    views: int
+    """Keyframes that built the map; 0 means that nothing has been looked at yet."""
+
+    def instance(self) -> Int32[ndarray, " points"]:
+        """The object id of each point, -1 for none and for structure."""
+        ids = [record.id for record in self.objects]
+        return np.where(np.isin(self.owner, ids), self.owner, -1).astype(np.int32)

@@ -1,0 +1,143 @@
+"""Walls, floor and ceiling: told from things by geometry, since they are what the room is made of.
+
+Nothing of a room lies behind its walls, under its floor or over its ceiling, as seen from the cameras. Big
+planes with that property are structure. A flat nameless object on such a plane is a piece of it when it
+makes up much of the plane or has its colour; a picture or a rug differs in colour and stays a thing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float32, Float64
+from numpy import ndarray
+
+from ovseg3r_core.types import SceneCloud
+
+
+@dataclass(frozen=True, kw_only=True)
+class StructureConfig:
+    """What is big, flat and outermost enough to be part of the room."""
+
+    tolerance_m: float = 0.05
+    """How far points of a plane may lie off it."""
+    min_area_m2: float = 0.8
+    max_behind: float = 0.03
+    """At most this share of the scene lies behind a wall, floor or ceiling."""
+    min_flat: float = 0.8
+    """A piece of structure has this share of its points on the plane."""
+    big_piece: float = 0.3
+    """A flat object with this share of the plane's points is the plane, whatever its colour."""
+    max_color_difference: float = 18.0
+    """Pieces this close to the plane's colour, in CIELAB units, are the plane."""
+    max_planes: int = 8
+
+
+@dataclass(frozen=True)
+class Plane:
+    """A structural plane: `normal . x + offset = 0`, the normal towards the cameras."""
+
+    kind: str
+    normal: Float64[ndarray, "3"]
+    offset: float
+    points: Bool[ndarray, " points"]
+
+
+def up_direction(
+    normal: Float32[ndarray, "points 3"], camera_up: Float64[ndarray, "views 3"]
+) -> Float64[ndarray, "3"]:
+    """Which way is up in the map: the cameras' mean up, corrected by the surfaces that face about that way."""
+    z = np.array([0.0, 0.0, 1.0])
+    if not len(camera_up):
+        return z
+    up = camera_up.mean(axis=0)
+    up = up / max(np.linalg.norm(up), 1e-9)
+    for max_angle_deg in (40, 20, 10):
+        facing = normal[normal @ up > np.cos(np.deg2rad(max_angle_deg))]
+        if len(facing) < 100:
+            break
+        median = np.median(facing, axis=0)
+        up = median / np.linalg.norm(median)
+    return z if up @ z > np.cos(np.deg2rad(10)) else up  # a map that means to have z up is believed
+
+
+def find_structure(
+    cloud: SceneCloud, voxel_m: float, up: Float64[ndarray, "3"], config: StructureConfig
+) -> list[Plane]:
+    """The floor, walls and ceiling of a scene, largest first."""
+    planes: list[Plane] = []
+    free = np.ones(len(cloud), bool)
+    min_points = int(config.min_area_m2 / voxel_m**2)
+    for _ in range(config.max_planes):
+        found = _largest_plane(cloud, free, config.tolerance_m)
+        if found is None:
+            break
+        normal, offset = found
+        on_plane = _on_plane(cloud, normal, offset, config.tolerance_m)
+        if np.count_nonzero(on_plane & free) < min_points:
+            break
+        free &= ~on_plane
+        behind = np.mean(cloud.xyz @ normal + offset < -2 * config.tolerance_m)
+        kind = _kind(normal, up)
+        if kind is not None and behind <= config.max_behind:
+            planes.append(Plane(kind, normal, offset, on_plane))
+    return planes
+
+
+def structure_kind(
+    members: ndarray, cloud: SceneCloud, planes: Sequence[Plane], config: StructureConfig
+) -> str | None:
+    """ "wall", "floor" or "ceiling" when the object with these points is a piece of one, else None."""
+    for plane in planes:
+        if np.mean(plane.points[members]) < config.min_flat:
+            continue
+        if np.count_nonzero(plane.points[members]) >= config.big_piece * np.count_nonzero(plane.points):
+            return plane.kind
+        difference = _median_lab(cloud.color[members]) - _median_lab(cloud.color[plane.points])
+        if np.linalg.norm(difference) <= config.max_color_difference:
+            return plane.kind
+    return None
+
+
+def _largest_plane(
+    cloud: SceneCloud, free: Bool[ndarray, " points"], tolerance_m: float, tries: int = 200, sample: int = 8000
+) -> tuple[Float64[ndarray, "3"], float] | None:
+    """RANSAC with one oriented point a try: point and normal already are a plane. Seeded, so that runs agree."""
+    candidates = np.flatnonzero(free)
+    if len(candidates) < 100:
+        return None
+    rng = np.random.default_rng(0)
+    candidates = rng.choice(candidates, min(sample, len(candidates)), replace=False)
+    xyz, normal = cloud.xyz[candidates].astype(np.float64), cloud.normal[candidates].astype(np.float64)
+    seeds = rng.choice(len(candidates), min(tries, len(candidates)), replace=False)
+    offsets = -np.einsum("ij,ij->i", xyz[seeds], normal[seeds])
+    near = np.abs(xyz @ normal[seeds].T + offsets) < tolerance_m
+    agree = near & (normal @ normal[seeds].T > 0.9)
+    best = int(agree.sum(axis=0).argmax())
+    inliers = agree[:, best]
+    centre = xyz[inliers].mean(axis=0)
+    axis = np.linalg.svd(xyz[inliers] - centre, full_matrices=False)[2][2]
+    axis *= np.sign(axis @ normal[seeds[best]]) or 1.0
+    return axis, float(-axis @ centre)
+
+
+def _on_plane(
+    cloud: SceneCloud, normal: Float64[ndarray, "3"], offset: float, tolerance_m: float
+) -> Bool[ndarray, " points"]:
+    return (np.abs(cloud.xyz @ normal + offset) < tolerance_m) & (cloud.normal @ normal > 0.8)
+
+
+def _kind(normal: Float64[ndarray, "3"], up: Float64[ndarray, "3"]) -> str | None:
+    rise = float(normal @ up)
+    if rise > 0.95:
+        return "floor"
+    if rise < -0.95:
+        return "ceiling"
+    return "wall" if abs(rise) < 0.2 else None
+
+
+def _median_lab(color: ndarray) -> ndarray:
+    median = np.median(color, axis=0).astype(np.uint8).reshape(1, 1, 3)
+    lab = cv2.cvtColor(median, cv2.COLOR_RGB2LAB).astype(np.float64).reshape(3)
+    return lab * np.array([100 / 255, 1.0, 1.0])  # OpenCV stretches L to 0..255

@@ -1,0 +1,21 @@
+"""What all tests share. The hook comes first: it checks every annotated shape of the core while the tests run."""
+
+import os
+from pathlib import Path
+
+import pytest
+from jaxtyping import install_import_hook
+
+os.environ.setdefault("OMP_NUM_THREADS", "2")  # the same speed and the same sums on a laptop and on a server
+install_import_hook(["ovseg3r_core"], "beartype.beartype")
+
+CHECKOUT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of recorded test sequences, which is not part of the repository."""
+    folder = Path(os.environ.get("OVSEG3R_TEST_DATA", CHECKOUT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no recorded sequences at {folder}: set OVSEG3R_TEST_DATA")
+    return folder

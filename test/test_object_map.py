@@ -1,0 +1,177 @@
+"""The object map: one owner a point, stable ids, names by vote, structure apart."""
+
+import numpy as np
+import pytest
+
+from ovseg3r_core.mapping.object_map import MappingConfig, ObjectMap
+from ovseg3r_core.mapping.objects import NamingConfig, Observation, vote_name
+from ovseg3r_core.mapping.ownership import Ownership, connected_parts, vote_owners
+from ovseg3r_core.types import LiftedMask, SceneCloud, ViewIncidence
+
+
+def grid_cloud(shift_m: float = 0.0) -> SceneCloud:
+    """A table top of 100 x 40 points, 2 cm apart."""
+    x, y = np.meshgrid(np.arange(100) * 0.02, np.arange(40) * 0.02, indexing="ij")
+    xyz = np.stack([x.ravel() + shift_m, y.ravel(), np.full(4000, 1.0)], axis=-1).astype(np.float32)
+    normal = np.tile(np.float32([0, 0, 1]), (4000, 1))
+    return SceneCloud(xyz=xyz, color=np.full((4000, 3), 128, np.uint8), normal=normal)
+
+
+def columns(cloud: SceneCloud, low: float, high: float) -> np.ndarray:
+    return np.flatnonzero((cloud.xyz[:, 0] >= low - 1e-4) & (cloud.xyz[:, 0] < high - 1e-4)).astype(np.int64)
+
+
+def see_all(cloud: SceneCloud) -> ViewIncidence:
+    return ViewIncidence(points=np.arange(len(cloud)), pixels=np.zeros((len(cloud), 2), np.int32))
+
+
+def mask(view: int, points: np.ndarray, index: int = 0, label: str | None = None, score: float = 0.9) -> LiftedMask:
+    return LiftedMask(view=view, mask=index, points=points, score=score, label=label)
+
+
+def same_word(a: str, b: str) -> bool:
+    return a == b
+
+
+@pytest.fixture
+def object_map() -> ObjectMap:
+    return ObjectMap(MappingConfig(), same_word)
+
+
+def test_a_thing_seen_again_keeps_its_id_and_gathers_observations(object_map):
+    cloud = grid_cloud()
+    object_map.follow(cloud)
+    object_map.associate([mask(0, columns(cloud, 0.0, 0.4), label="book")], see_all(cloud), 1.0)
+    (first,) = object_map.records()
+    object_map.associate([mask(1, columns(cloud, 0.02, 0.44), label="book")], see_all(cloud), 2.0)
+    (again,) = object_map.records()
+    assert again.id == first.id
+    assert (again.observations, again.label, again.first_seen, again.last_seen) == (2, "book", 1.0, 2.0)
+
+
+def test_two_things_side_by_side_get_two_ids(object_map):
+    cloud = grid_cloud()
+    object_map.follow(cloud)
+    masks = [mask(0, columns(cloud, 0.0, 0.4), 0), mask(0, columns(cloud, 0.5, 0.9), 1)]
+    object_map.associate(masks, see_all(cloud), 1.0)
+    assert len({record.id for record in object_map.records()}) == 2
+
+
+def test_a_named_cup_on_a_named_table_is_its_own_object(object_map):
+    cloud = grid_cloud()
+    object_map.follow(cloud)
+    object_map.associate([mask(0, columns(cloud, 0.0, 2.0), label="dining table")], see_all(cloud), 1.0)
+    cup = columns(cloud, 0.5, 0.6)
+    object_map.associate([mask(1, cup, label="cup")], see_all(cloud), 2.0)
+    object_map.associate([mask(2, cup, label="cup")], see_all(cloud), 3.0)
+    assert {record.label for record in object_map.records()} == {"dining table", "cup"}
+
+
+def test_ownership_follows_the_surface_to_a_new_extraction(object_map):
+    cloud = grid_cloud()
+    object_map.follow(cloud)
+    object_map.associate([mask(0, columns(cloud, 0.0, 0.4))], see_all(cloud), 1.0)
+    before = object_map.records()[0]
+    object_map.follow(grid_cloud(shift_m=0.008))
+    after = object_map.records()[0]
+    assert after.id == before.id
+    assert after.points == pytest.approx(before.points, rel=0.1)
+    assert after.centre == pytest.approx(before.centre, abs=0.02)
+
+
+def test_refining_keeps_the_ids_of_what_was_there(object_map):
+    cloud = grid_cloud()
+    object_map.follow(cloud)
+    parts = (columns(cloud, 0.0, 0.4), columns(cloud, 0.5, 0.9))
+    lifted = [mask(v, part, i, label=("book", "cup")[i]) for v in range(4) for i, part in enumerate(parts)]
+    for v in range(4):
+        object_map.associate([m for m in lifted if m.view == v], see_all(cloud), float(v))
+    before = {record.label: record.id for record in object_map.records()}
+    object_map.refine(lifted, [see_all(cloud)] * 4, [0.0, 1.0, 2.0, 3.0])
+    assert {record.label: record.id for record in object_map.records()} == before
+
+
+def test_refining_joins_what_the_first_look_split(object_map):
+    cloud = grid_cloud()
+    object_map.follow(cloud)
+    whole = columns(cloud, 0.0, 0.8)
+    halves = [mask(0, columns(cloud, 0.0, 0.4), 0), mask(0, columns(cloud, 0.4, 0.8), 1)]
+    wholes = [mask(v, whole, 0, "couch") for v in range(1, 4)]
+    object_map.associate(halves, see_all(cloud), 0.0)
+    for m in wholes:
+        object_map.associate([m], see_all(cloud), float(m.view))
+    object_map.refine(halves + wholes, [see_all(cloud)] * 4, [0.0, 1.0, 2.0, 3.0])
+    (couch,) = object_map.records()
+    assert couch.label == "couch"
+    assert couch.points == len(whole)
+
+
+def test_refining_cuts_apart_what_does_not_hang_together(object_map):
+    cloud = grid_cloud()
+    object_map.follow(cloud)
+    apart = np.concatenate([columns(cloud, 0.0, 0.3), columns(cloud, 1.0, 1.3)])
+    lifted = [mask(v, apart) for v in range(3)]
+    object_map.refine(lifted, [see_all(cloud)] * 3, [0.0, 1.0, 2.0])
+    assert len(object_map.records()) == 2
+
+
+def test_what_one_of_many_views_saw_is_not_believed(object_map):
+    cloud = grid_cloud()
+    object_map.follow(cloud)
+    lifted = [mask(0, columns(cloud, 0.0, 0.4))]
+    object_map.refine(lifted, [see_all(cloud)] * 10, [float(v) for v in range(10)])
+    assert object_map.records() == ()
+
+
+def test_no_masks_in_any_view_leave_an_empty_map(object_map):
+    cloud = grid_cloud()
+    object_map.follow(cloud)
+    object_map.associate([], see_all(cloud), 0.0)
+    object_map.refine([], [see_all(cloud)], [0.0])
+    assert object_map.records() == ()
+
+
+def test_owners_are_the_majority_of_the_masks():
+    points = np.arange(10)
+    masks = [mask(v, points) for v in range(3)] + [mask(3, points[:5])]
+    votes = vote_owners(masks, np.array([0, 0, 1, 1]), 12, 0.3)
+    assert votes.owner.tolist() == [0] * 10 + [-1, -1] or set(votes.owner[:5]) <= {0, 1}
+    assert set(votes.owner[5:10]) == {0}
+    assert set(votes.owner[10:]) == {-1}
+
+
+def test_a_claim_is_lost_only_to_a_majority():
+    points = np.arange(4)
+    ownership = Ownership.empty(4).claim(points, 1).claim(points, 1).claim(points, 2)
+    assert ownership.owner.tolist() == [1] * 4
+    ownership = ownership.claim(points, 2).claim(points, 2)
+    assert ownership.owner.tolist() == [2] * 4
+
+
+def test_the_largest_connected_part_comes_first():
+    xyz = np.zeros((10, 3), np.float32)
+    xyz[:, 0] = [0, 0.01, 1, 1.01, 1.02, 1.03, 2, 2.01, 2.02, 5]
+    assert connected_parts(xyz, 0.05).tolist() == [2, 2, 0, 0, 0, 0, 1, 1, 1, 3]
+
+
+def observe(label: str | None, score: float, view: int) -> Observation:
+    return Observation(view=view, mask=0, stamp_s=0.0, score=score, label=label)
+
+
+def test_names_that_mean_the_same_vote_together():
+    def synonyms(a: str, b: str) -> bool:
+        return a == b or {a, b} == {"sofa", "couch"}
+
+    seen = [observe("sofa", 0.5, 0), observe("couch", 0.6, 1), observe("bed", 0.8, 2)]
+    assert vote_name(seen, NamingConfig(), synonyms)[0] == "couch"
+
+
+def test_a_name_that_few_views_support_is_not_believed():
+    seen = [observe("bear", 0.5, 0)] + [observe(None, 0.9, view) for view in range(1, 20)]
+    assert vote_name(seen, NamingConfig(), same_word)[0] == "object"
+
+
+def test_confidence_grows_with_agreeing_views():
+    few = vote_name([observe("cup", 0.7, v) for v in range(2)], NamingConfig(), same_word)[1]
+    many = vote_name([observe("cup", 0.7, v) for v in range(8)], NamingConfig(), same_word)[1]
+    assert 0 < few < many <= 1
