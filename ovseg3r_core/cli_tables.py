@@ -1,0 +1,76 @@
+"""What the command line prints: results as tables, reports as a few lines."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from ovseg3r_core.types import QueryResult
+
+if TYPE_CHECKING:
+    from ovseg3r_core.language.naming import Namer
+    from ovseg3r_core.mapping.snapshot import MapSnapshot
+
+
+def objects_table(snapshot: "MapSnapshot", namer: "Namer") -> Table:
+    """The objects of a map, named ones first; what has no name is only counted."""
+    from ovseg3r_core.language.vocabulary import UNNAMED
+    from ovseg3r_core.outputs import named
+
+    records = [named(record, namer) for record in snapshot.objects]
+    known = sorted((r for r in records if r.label != UNNAMED), key=lambda r: (r.label, -r.score))
+    table = Table("id", "label", "score", "views", "points", "centre (m)", "size (m)")
+    table.caption = f"and {len(records) - len(known)} objects without a name"
+    for r in known:
+        table.add_row(
+            str(r.id), r.label, f"{r.score:.2f}", str(r.observations), str(r.points), metres(r.centre), metres(r.box.size)
+        )
+    return table
+
+
+def answer_table(result: QueryResult) -> Table:
+    """The objects that answer a text, best first."""
+    table = Table("id", "label", "score", "centre (m)", "size (m)")
+    for hit in result.hits:
+        record = hit.object
+        table.add_row(
+            str(record.id), record.label, f"{hit.score:.2f}", metres(record.centre), metres(record.box.size)
+        )
+    return table
+
+
+def report_text(report: Mapping[str, Any], folder: Path) -> str:
+    """The report in three lines."""
+    frames, seconds = report["frames"], report["seconds"]
+    dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(report["drops"].items())) or "none"
+    return (
+        f"{frames['fused']} of {frames['read']} frames fused at {report['fused_frames_per_second']:.0f} frames/s, "
+        f"{report['keyframes']} keyframes, {report['masks']} masks; dropped: {dropped}\n"
+        f"{seconds['total']:.0f} s in all, {seconds.get('masks', 0):.0f} s of it for masks; "
+        f"peak memory {report['peak_memory_mb'] / 1024:.1f} GiB\n"
+        f"{folder / 'preview.png'}  {folder / 'objects.json'}  {folder / 'recording.rrd'}"
+    )
+
+
+def weights_table() -> Table:
+    """The manifest of weights, and which are in the cache."""
+    from ovseg3r_core import models
+
+    table = Table("name", "what", "from", "licence", "MB", "here")
+    for model in models.MANIFEST:
+        try:
+            models.find(model.name)
+            here = "yes"
+        except models.MissingModel:
+            here = "no"
+        except models.DamagedModel:
+            here = "[red]damaged[/]"
+        source = f"{model.registry} {model.package} {model.version}"
+        table.add_row(model.name, model.about, source, model.licence, f"{model.bytes / 1e6:.1f}", here)
+    return table
+
+
+def metres(xyz: tuple[float, float, float]) -> str:
+    """Three lengths, to the centimetre."""
+    return " ".join(f"{value:.2f}" for value in xyz)

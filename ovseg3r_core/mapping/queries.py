@@ -1,0 +1,155 @@
+"""Free-text queries over the object map, with a verdict.
+
+**Score.** Every label leads to a kind of thing with names, aliases and uses (`language.coco`). The likeness of
+a text and a kind is the best cosine between the wordings of the text and the words of the kind, where wordings
+that leave words out count for less. A likeness alone cannot tell "fire extinguisher" (.53 to "fire
+hydrant", which it is not) from "something to drink from" (.43 to "cup", which it is), so that it is held against
+the best likeness to all *other* things we know, be they in the map or not. A logistic function of likeness and
+lead, fitted on labelled texts, makes of both the probability that the text means this kind: the score.
+
+**Verdict.**
+`blind`      nothing has been mapped yet: no answer is possible, and none would be honest.
+`found`      the best score reaches `found_at`, and no other kind comes within `margin` of it. All objects of the
+             kind answer. Kinds that match through the same words stand together: a chair and a couch are both
+             "somewhere to sit", which is no doubt about what is meant.
+`ambiguous`  other kinds score nearly the same, or the best score lies between `none_below` and `found_at`.
+`none`       no kind reaches `none_below`.
+
+The numbers come from test/bench_queries.py and are explained in docs/queries.md.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32
+from numpy import ndarray
+
+from ovseg3r_core.checks import Rejected
+from ovseg3r_core.language.coco import COCO, HOUSEHOLD, kind_of, same_name
+from ovseg3r_core.language.encoder import TextEncoder
+from ovseg3r_core.language.phrase import clean, key, wordings
+from ovseg3r_core.language.vocabulary import UNNAMED, scannet200
+from ovseg3r_core.types import ObjectRecord, QueryHit, QueryResult, Verdict
+
+MAX_TOP_K = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryConfig:
+    """When a text counts as answered. The defaults are fitted to MiniLM; another encoder needs its own."""
+
+    found_at: float = 0.5
+    """Scores from here on are answers."""
+    none_below: float = 0.3
+    """Scores below are not even candidates."""
+    margin: float = 0.1
+    """Kinds whose scores lie this close cannot be told apart."""
+    shortened_weight: float = 0.85
+    """What a likeness counts when words of the text were left out for it."""
+    bias: float = -3.9
+    likeness_gain: float = 5.1
+    lead_gain: float = 11.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.none_below <= self.found_at <= 1:
+            raise ValueError(f"thresholds must be 0 < none_below {self.none_below} <= found_at {self.found_at} <= 1")
+        if not 0 <= self.margin < 1 or not 0 < self.shortened_weight <= 1:
+            raise ValueError(f"margin is {self.margin}, shortened_weight {self.shortened_weight}; both are shares of 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Match:
+    """How well a text fits one label."""
+
+    label: str
+    words: str
+    """The word of the label's kind that came nearest to the text."""
+    likeness: float
+    """Cosine of the two, -1..1."""
+    lead: float
+    """How much likelier that is than the best word of any other kind."""
+    score: float
+
+
+class QueryEngine:
+    """Answers texts over any objects; keeps nothing of them, so that one engine serves many threads."""
+
+    def __init__(self, encoder: TextEncoder, config: QueryConfig | None = None) -> None:
+        self._encoder, self._config = encoder, config or QueryConfig()
+        names = [kind.name for kind in (*COCO, *HOUSEHOLD)] + [name for name in scannet200().names if name != UNNAMED]
+        self._known = {at: word for name in names for at, word in _words_of(name).items()}
+
+    def answer(
+        self, text: str, objects: Sequence[ObjectRecord], *, mapped: bool = True, top_k: int = 10
+    ) -> QueryResult:
+        """What the objects say to a text, best first.
+
+        Args:
+            mapped: False while the map holds no point yet; the verdict is then `blind`.
+            top_k: most objects to return, 1..1000.
+
+        Raises:
+            Rejected: with reason `bad_query` for an empty or overlong text or a `top_k` out of range.
+        """
+        text = clean(text)
+        if not 1 <= top_k <= MAX_TOP_K:
+            raise Rejected("bad_query", f"top_k is {top_k}; ask for 1 to {MAX_TOP_K} objects")
+        if not mapped:
+            return QueryResult(text=text, verdict="blind")
+        matches = self.match(text, sorted({record.label for record in objects}))
+        likely = [match for match in matches if match.score >= self._config.none_below]
+        return QueryResult(text=text, verdict=self._verdict(likely), hits=_hits(objects, likely)[:top_k])
+
+    def match(self, text: str, labels: Iterable[str]) -> list[Match]:
+        """How well a text fits each label; unnamed things ("object") fit no text and are left out."""
+        words = {label: _words_of(label) for label in labels if label != UNNAMED}
+        known = self._known | {at: word for own in words.values() for at, word in own.items()}
+        likeness = self._likeness(text, known)
+        row = {at: i for i, at in enumerate(known)}
+        return [self._judge(label, known, likeness, [row[at] for at in own]) for label, own in words.items()]
+
+    def _likeness(self, text: str, known: dict[str, str]) -> Float32[ndarray, " words"]:
+        """The best cosine of a text's wordings to every known word; 1 where they say the same."""
+        ways = wordings(text, known)
+        cosine = self._encoder.embed(ways) @ self._encoder.embed(list(known.values())).T
+        for i, way in enumerate(ways):
+            cosine[i, [at == key(way) for at in known]] = 1
+        cosine[1:] *= self._config.shortened_weight  # the first wording is the whole text
+        return cosine.max(axis=0)
+
+    def _judge(self, label: str, known: dict[str, str], likeness: Float32[ndarray, " words"], own: list[int]) -> Match:
+        best = own[int(np.argmax(likeness[own]))]
+        near = float(likeness[best])
+        lead = near - float(np.delete(likeness, own).max())
+        config = self._config
+        evidence = config.bias + config.likeness_gain * near + config.lead_gain * lead
+        score = 1.0 if near == 1 else 1 / (1 + math.exp(-evidence))
+        return Match(label=label, words=list(known.values())[best], likeness=near, lead=lead, score=score)
+
+    def _verdict(self, likely: list[Match]) -> Verdict:
+        if not likely:
+            return "none"
+        best = max(likely, key=lambda match: match.score)
+        rivals = [match for match in likely if best.score - match.score < self._config.margin]
+        clear = all(same_name(match.label, best.label) or key(match.words) == key(best.words) for match in rivals)
+        return "found" if clear and best.score >= self._config.found_at else "ambiguous"
+
+
+def _hits(objects: Sequence[ObjectRecord], likely: list[Match]) -> tuple[QueryHit, ...]:
+    """Objects by score; among equals those whose own label was named come first, then the surest."""
+    by_label = {match.label: match for match in likely}
+
+    def rank(hit: QueryHit) -> tuple[float, bool, float, int]:
+        match = by_label[hit.object.label]
+        return (-match.score, key(match.words) != key(match.label), -hit.object.score, hit.object.id)
+
+    found = [QueryHit(object=it, score=by_label[it.label].score) for it in objects if it.label in by_label]
+    return tuple(sorted(found, key=rank))
+
+
+def _words_of(label: str) -> dict[str, str]:
+    """Every word that leads to a label: its own, and the names and uses of its kind, by key."""
+    kind = kind_of(label)
+    return {key(word): word for word in (*kind.names, *kind.uses, label)}

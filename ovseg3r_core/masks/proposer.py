@@ -1,0 +1,56 @@
+"""The protocol that every source of 2D masks follows, and of detectors that give named boxes."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float32, UInt8
+from numpy import ndarray
+
+from ovseg3r_core.types import Frame, Mask
+
+
+class MaskProposer(Protocol):
+    """Finds the things of one frame."""
+
+    def propose(self, frame: Frame, explained: Bool[ndarray, "height width"]) -> list[Mask]:
+        """Masks of the frame's own size, in any order; they may overlap.
+
+        Args:
+            explained: pixels on which an object of the map already lies; a proposer that pays for each mask
+                need not find those again.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Detections:
+    """Named boxes in one image."""
+
+    boxes: Float32[ndarray, "objects 4"]
+    """(left, top, right, bottom), pixels, inside the image."""
+    scores: Float32[ndarray, " objects"]
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """How many things were found."""
+        return len(self.names)
+
+    def at(self, chosen: list[int]) -> "Detections":
+        """Some of the detections, in the order given."""
+        names = tuple(self.names[i] for i in chosen)
+        return Detections(boxes=self.boxes[chosen], scores=self.scores[chosen], names=names)
+
+
+class Detector(Protocol):
+    """Finds named boxes in an image."""
+
+    def detect(self, color: UInt8[ndarray, "height width 3"]) -> Detections:
+        """The detections in an RGB image, best first."""
+        ...
+
+
+def shrink(mask: Bool[ndarray, "height width"], rows: int, columns: int) -> Bool[ndarray, "rows columns"]:
+    """A mask at lower resolution: a pixel is set where most of it was."""
+    return cv2.resize(mask.astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA) > 0.5

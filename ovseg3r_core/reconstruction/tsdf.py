@@ -1,0 +1,196 @@
+"""Truncated signed distance fusion of posed depth, on Open3D's sparse voxel blocks (CPU or CUDA).
+
+All memory of the blocks is taken when the volume is made and never grows: a frame that would need more is refused.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import open3d as o3d
+import open3d.core as o3c
+from jaxtyping import Float32
+from numpy import ndarray
+
+from ovseg3r_core.checks import Rejected
+from ovseg3r_core.geometry import invert, voxel_keys
+from ovseg3r_core.reconstruction.depth_edges import depth_edges
+from ovseg3r_core.types import Frame, SceneCloud
+
+_VOXEL_BYTES = 5 * 4  # distance, weight and three colours; 16-bit weights would wrap after 36 minutes at 30 Hz
+_SPARE_BLOCKS = 256  # kept free, see `_integrate_blocks`
+
+
+@dataclass(frozen=True, kw_only=True)
+class TsdfConfig:
+    """How depth is fused; the defaults suit a Kinect-like camera in rooms."""
+
+    voxel_size_m: float = 0.02
+    block_resolution: int = 8
+    """Voxels along a block; 8 fuses a third faster than 16 and leaves fewer voxels empty."""
+    truncation_voxels: float = 4.0
+    """Reach of the distance field on each side of a surface; what is thinner than this melts from its far side."""
+    depth_min_m: float = 0.2
+    depth_max_m: float = 5.0
+    """Readings further out are not fused: the error of structured light grows with depth squared."""
+    jump_ratio: float = 0.05
+    """Readings beside a depth jump of this share are not fused: some of them hang in the air."""
+    min_weight: float = 3.0
+    """A surface enters the cloud once more readings than this met in its voxels..."""
+    min_weight_share: float = 0.05
+    """... or more than this share of all frames, if that is less: a short sequence sees each surface a few times."""
+    memory_budget_mb: float = 512.0
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        for name in ("voxel_size_m", "truncation_voxels", "jump_ratio", "memory_budget_mb"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be positive")
+        if not 4 <= self.block_resolution <= 32:
+            raise ValueError(f"block_resolution is {self.block_resolution}; it must lie in 4..32")
+        if not 0 <= self.depth_min_m < self.depth_max_m:
+            raise ValueError(f"depth range is {self.depth_min_m}..{self.depth_max_m} m; it must rise from 0 or more")
+        if self.min_weight < 0 or not 0 <= self.min_weight_share < 1:
+            raise ValueError(
+                f"min_weight is {self.min_weight} and min_weight_share {self.min_weight_share}; "
+                "they must lie in 0.. and 0..1"
+            )
+        if self.block_capacity < 4 * _SPARE_BLOCKS:
+            least_mb = 4 * _SPARE_BLOCKS * self.block_bytes / 2**20
+            raise ValueError(f"memory_budget_mb is {self.memory_budget_mb}; give at least {least_mb:.0f}")
+
+    @property
+    def block_bytes(self) -> int:
+        """Memory of one block of voxels."""
+        return _VOXEL_BYTES * self.block_resolution**3
+
+    @property
+    def block_capacity(self) -> int:
+        """How many blocks the budget pays for."""
+        return int(self.memory_budget_mb * 2**20) // self.block_bytes
+
+
+class TsdfVolume:
+    """A distance field that frames are fused into and that a scene cloud is read from."""
+
+    def __init__(self, config: TsdfConfig | None = None, device: str = "CPU:0") -> None:
+        """Take the whole memory budget; `device` is Open3D's name for it, "CPU:0" or "CUDA:0"."""
+        self.config = config or TsdfConfig()
+        self.frames = 0
+        self._device = o3c.Device(device)
+        self._grid = o3d.t.geometry.VoxelBlockGrid(
+            attr_names=("tsdf", "weight", "color"),
+            attr_dtypes=(o3c.float32, o3c.float32, o3c.float32),
+            attr_channels=(o3c.SizeVector([1]), o3c.SizeVector([1]), o3c.SizeVector([3])),
+            voxel_size=self.config.voxel_size_m,
+            block_resolution=self.config.block_resolution,
+            block_count=self.config.block_capacity,
+            device=self._device,
+        )
+
+    @property
+    def blocks(self) -> int:
+        """Blocks in use."""
+        return self._grid.hashmap().size()
+
+    def integrate(self, frame: Frame) -> None:
+        """Fuse one frame.
+
+        Raises:
+            Rejected: `empty_depth` where no reading is left within range and away from depth jumps, and
+                `memory_budget` where the frame reaches more new space than the budget has left. The volume is
+                then as it was.
+        """
+        depth_m = self._usable_depth(frame)
+        depth = o3d.t.geometry.Image(o3c.Tensor.from_numpy(depth_m)).to(self._device)
+        color = o3d.t.geometry.Image(o3c.Tensor.from_numpy(frame.color.astype(np.float32) / 255)).to(self._device)
+        K, T_camera_map = o3c.Tensor.from_numpy(frame.camera.K), o3c.Tensor.from_numpy(invert(frame.T_map_camera))
+        reach = (1.0, float(self.config.depth_max_m), float(self.config.truncation_voxels))
+        blocks = self._grid.compute_unique_block_coordinates(depth, K, T_camera_map, *reach)
+        self._check_budget(frame, blocks)
+        for part in self._parts_that_fit(blocks):
+            self._grid.integrate(part, depth, color, K, T_camera_map, *reach)
+        self.frames += 1
+
+    def extract(self) -> SceneCloud:
+        """The surface met so far: at most one point a voxel, with colour and a unit normal towards the cameras.
+
+        The same frames give the same cloud, point for point, whatever the threads did.
+        """
+        if not self.blocks:
+            return _empty_cloud()
+        weight = min(self.config.min_weight, self.config.min_weight_share * self.frames)
+        cloud = self._grid.extract_point_cloud(weight_threshold=weight).cpu().point
+        if "positions" not in cloud or not len(cloud.positions):
+            return _empty_cloud()
+        return thin(
+            cloud.positions.numpy(), cloud.colors.numpy() * 255, cloud.normals.numpy(), self.config.voxel_size_m
+        )
+
+    def _usable_depth(self, frame: Frame) -> Float32[ndarray, "height width"]:
+        depth_m, low, high = frame.depth_m, self.config.depth_min_m, self.config.depth_max_m
+        usable = (depth_m >= low) & (depth_m <= high) & ~depth_edges(depth_m, self.config.jump_ratio)
+        if not usable.any():
+            raise Rejected(
+                "empty_depth",
+                f"frame {frame.index}: no depth between {low} and {high} m away from depth jumps; "
+                f"its readings go up to {depth_m.max():.2f} m",
+            )
+        return np.where(usable, depth_m, np.float32(0))
+
+    def _check_budget(self, frame: Frame, blocks: o3c.Tensor) -> None:
+        _, known = self._grid.hashmap().find(blocks)
+        new = len(blocks) - int(known.cpu().numpy().sum())
+        room = self.config.block_capacity - _SPARE_BLOCKS
+        if self.blocks + new > room:
+            raise Rejected(
+                "memory_budget",
+                f"frame {frame.index} needs {new} new blocks and {self.blocks} of {room} are in use: raise "
+                f"memory_budget_mb above {self.config.memory_budget_mb:g} or voxel_size_m above "
+                f"{self.config.voxel_size_m:g}",
+            )
+
+    def _parts_that_fit(self, blocks: o3c.Tensor) -> list[o3c.Tensor]:
+        """The blocks of a frame in parts that keep Open3D from growing its hash map.
+
+        It doubles the map, unasked, as soon as the blocks in use plus *all* blocks of a call exceed the capacity,
+        although most of them are in use already. One part is the rule; many are cut in a volume that is nearly full.
+        """
+        free = self.config.block_capacity - self.blocks
+        if len(blocks) <= free:
+            return [blocks]
+        return [blocks[i : i + _SPARE_BLOCKS] for i in range(0, len(blocks), _SPARE_BLOCKS)]
+
+
+def thin(
+    xyz: Float32[ndarray, "crossings 3"],
+    color: Float32[ndarray, "crossings 3"],
+    normal: Float32[ndarray, "crossings 3"],
+    voxel_m: float,
+) -> SceneCloud:
+    """One point a voxel: the mean of the up to three places where the surface crosses its edges, in voxel order.
+
+    Crossings without a finite position or normal are left out.
+    """
+    length = np.linalg.norm(normal, axis=1)
+    good = np.isfinite(xyz).all(axis=1) & np.isfinite(length) & (length > 1e-6)
+    xyz, color, normal = xyz[good], color[good], normal[good]
+    if not len(xyz):
+        return _empty_cloud()
+    # Two coordinates of a crossing are whole voxels: half a voxel on, rounding no longer decides where they fall.
+    keys = voxel_keys(xyz + np.float32(voxel_m / 2), voxel_m)
+    order = np.lexsort((xyz[:, 2], xyz[:, 1], xyz[:, 0], keys))
+    starts = np.flatnonzero(np.diff(keys[order], prepend=keys[order[0]] - 1))
+    counts = np.diff(starts, append=len(order))[:, None]
+    xyz, color, normal = (np.add.reduceat(values[order], starts) / counts for values in (xyz, color, normal))
+    length = np.linalg.norm(normal, axis=1, keepdims=True)
+    solid = length[:, 0] > 1e-3  # a sheet seen from both sides may cancel its normals out
+    return SceneCloud(
+        xyz=xyz[solid].astype(np.float32),
+        color=np.clip(np.rint(color[solid]), 0, 255).astype(np.uint8),
+        normal=(normal[solid] / length[solid]).astype(np.float32),
+    )
+
+
+def _empty_cloud() -> SceneCloud:
+    nothing = np.zeros((0, 3), dtype=np.float32)
+    return SceneCloud(xyz=nothing, color=nothing.astype(np.uint8), normal=nothing)

@@ -1,0 +1,93 @@
+"""A recording from its first frame to the files of the contract: what `ovseg3r segment` and `demo` do."""
+
+import resource
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jaxtyping import Float32
+from numpy import ndarray
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from ovseg3r_core.language.coco import same_name
+from ovseg3r_core.language.naming import Namer
+from ovseg3r_core.language.vocabulary import UNNAMED
+from ovseg3r_core.mapping.snapshot import MapSnapshot
+from ovseg3r_core.masks.proposer import MaskProposer
+from ovseg3r_core.outputs import write_json, write_on_points, write_outputs
+from ovseg3r_core.perception import Perception, PerceptionConfig
+from ovseg3r_core.sequences.sequence import Sequence
+
+NEVER = 10**9
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnPoints:
+    """Vertices that the instances are carried onto, and the scene's name in the submission."""
+
+    xyz: Float32[ndarray, "points 3"]
+    scene: str
+
+
+def config_of(*, online: bool) -> PerceptionConfig:
+    """The two modes: the same code, and two numbers that differ.
+
+    Online, what the map explains is not masked again, and all views are looked at together now and then. Offline
+    there is time to mask every keyframe in full, and one look at the end.
+    """
+    return PerceptionConfig() if online else PerceptionConfig(explained_after_views=NEVER, refine_every=0)
+
+
+def perceive(source: Sequence, proposer: MaskProposer, *, online: bool, device: str, console: Console) -> Perception:
+    """Feed a whole sequence to the method, with a progress bar, and look at all views together at the end."""
+    perception = Perception(proposer, same_name, config_of(online=online), device=device)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(source.name, total=len(source))
+        for item in source.read():
+            perception.integrate(item)
+            progress.advance(task)
+        progress.update(task, description="all views together")
+        perception.refine()
+    return perception
+
+
+def write_run(
+    folder: Path, perception: Perception, namer: Namer, start: float, on_points: OnPoints | None = None
+) -> dict[str, Any]:
+    """Write every file of the contract.
+
+    Args:
+        start: when the run began, by `time.perf_counter`.
+
+    Returns:
+        The content of `report.json`.
+    """
+    snapshot = perception.snapshot()
+    with perception.clock("write"):
+        write_outputs(folder, snapshot, namer, perception.views)
+        if on_points:
+            write_on_points(folder, on_points.scene, snapshot, namer, on_points.xyz)
+    report = report_of(perception, snapshot, time.perf_counter() - start)
+    write_json(folder / "report.json", report)
+    return report
+
+
+def report_of(perception: Perception, snapshot: MapSnapshot, seconds: float) -> dict[str, Any]:
+    """Counts, seconds by stage, peak memory and drops by reason."""
+    clock = perception.clock
+    return {
+        "frames": {"read": perception.frames, "fused": perception.volume.frames},
+        "keyframes": len(perception.views),
+        "masks": sum(len(view.tags) for view in perception.views),
+        "points": len(snapshot.cloud),
+        "objects": len(snapshot.objects),
+        "named_objects": sum(record.label != UNNAMED for record in snapshot.objects),
+        "structure": len(snapshot.structure),
+        "drops": dict(perception.drops),
+        "seconds": {"total": seconds} | dict(clock.seconds),
+        "fused_frames_per_second": perception.volume.frames / max(clock.seconds["fuse"], 1e-9),
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }

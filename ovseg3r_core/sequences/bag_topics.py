@@ -1,0 +1,84 @@
+"""Which topics of a bag are the colour, the depth and the intrinsics of one camera.
+
+The rule, in order. Colour: a topic with a colour encoding whose name speaks of rgb, color or image and not of
+depth or infrared; those that say rgb or color first, raw before compressed, then by name. Depth: a topic with a
+depth encoding whose name speaks of depth; those that share most of their name with the colour topic's namespaces
+first, then those that say aligned or registered, raw before compressed, then by name. Intrinsics: the
+`camera_info` beside the colour topic, else beside the depth topic, which is registered to colour.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+_COLOR_WORDS = ("rgb", "color", "colour")
+_NOT_COLOR_WORDS = ("depth", "infra", "disparity", "confidence", "mask", "label")
+_ALIGNED_WORDS = ("aligned", "registered")
+_TRANSPORTS = ("compressed", "compressedDepth")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageTopic:
+    """An image topic of a bag, as its first message shows it."""
+
+    name: str
+    encoding: str
+    frame_id: str
+    is_color: bool
+    is_depth: bool
+    compressed: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class CameraTopics:
+    """The three topics of the camera that is read."""
+
+    color: ImageTopic
+    depth: ImageTopic
+    camera_info: str
+
+    @property
+    def rectified(self) -> bool:
+        """Whether the driver removed the lens distortion already: CameraInfo's D then tells of another image."""
+        return "image_rect" in self.color.name
+
+
+def choose_topics(images: list[ImageTopic], camera_infos: Collection[str]) -> CameraTopics:
+    """Apply the rule; raises ValueError with what is there where a part is missing."""
+    colors = sorted((image for image in images if _may_be_color(image)), key=_color_rank)
+    depths = [image for image in images if image.is_depth and "depth" in image.name.lower()]
+    if not colors or not depths:
+        there = ", ".join(f"{image.name} ({image.encoding})" for image in images) or "none"
+        missing = "depth" if colors else "colour"
+        raise ValueError(f"no {missing} topic that can be read; image topics: {there}")
+    color = colors[0]
+    depth = min(depths, key=lambda image: _depth_rank(image, color))
+    for image in (color, depth):
+        if (info := f"{_namespace(image.name)}/camera_info") in camera_infos:
+            return CameraTopics(color=color, depth=depth, camera_info=info)
+    raise ValueError(f"no {_namespace(color.name)}/camera_info; CameraInfo topics: {sorted(camera_infos) or 'none'}")
+
+
+def _may_be_color(image: ImageTopic) -> bool:
+    name = image.name.lower()
+    named = any(word in name for word in (*_COLOR_WORDS, "image"))
+    return image.is_color and named and not any(word in name for word in _NOT_COLOR_WORDS)
+
+
+def _color_rank(image: ImageTopic) -> tuple[bool, bool, str]:
+    return not any(word in image.name.lower() for word in _COLOR_WORDS), image.compressed, image.name
+
+
+def _depth_rank(depth: ImageTopic, color: ImageTopic) -> tuple[int, bool, bool, str]:
+    aligned = any(word in depth.name.lower() for word in _ALIGNED_WORDS)
+    return -_shared(depth.name, color.name), not aligned, depth.compressed, depth.name
+
+
+def _shared(a: str, b: str) -> int:
+    """How many namespaces two topics share before they part."""
+    pairs = list(zip(_namespace(a).split("/"), _namespace(b).split("/"), strict=False))
+    return next((index for index, (one, other) in enumerate(pairs) if one != other), len(pairs))
+
+
+def _namespace(topic: str) -> str:
+    parts = topic.split("/")
+    return "/".join(parts[:-2] if parts[-1] in _TRANSPORTS else parts[:-1])

@@ -1,0 +1,142 @@
+"""What all folder formats share: a list of files a frame, read and checked one by one."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
+
+from ovseg3r_core.checks import Rejected, check_frame, check_pose
+from ovseg3r_core.sequences.calibration import Calibration, resample, undistort
+from ovseg3r_core.sequences.images import read_color, read_depth
+from ovseg3r_core.sequences.prefetch import prefetch
+from ovseg3r_core.types import Frame
+
+_NOMINAL_RATE_HZ = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameFiles:
+    """Where one frame lies on disk, and where its pose comes from."""
+
+    index: int
+    stamp_s: float
+    color: Path
+    depth: Path | None
+    """None where no depth image was taken at that time."""
+    pose: Callable[[], Float64[ndarray, "4 4"]]
+    """Gives `T_map_camera`, or raises `Rejected`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderSequence:
+    """A sequence whose frames are files; each is read when its turn comes, a few ahead."""
+
+    name: str
+    files: tuple[FrameFiles, ...]
+    calibration: Calibration
+    depth_unit_m: float = 0.001
+    depth_calibration: Calibration | None = None
+    """The depth camera's own, where it differs: colour of another size is then resampled to its grid."""
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def read(self) -> Iterator[Frame | Rejected]:
+        """The frames in order; a bad one is yielded as the `Rejected` that names its file."""
+        return prefetch(self._load, self.files)
+
+    def _load(self, files: FrameFiles) -> Frame | Rejected:
+        try:
+            return self._frame(files)
+        except Rejected as rejected:
+            return rejected
+
+    def _frame(self, files: FrameFiles) -> Frame:
+        if files.depth is None:
+            raise Rejected("no_depth", f"{files.color}: no depth image was taken at {files.stamp_s:.3f} s")
+        T_map_camera = files.pose()
+        color, depth = read_color(files.color), read_depth(files.depth)
+        calibration, (height, width) = self.calibration, depth.shape
+        try:
+            if self.depth_calibration is not None and color.shape[:2] != depth.shape:
+                calibration = self.depth_calibration
+                color = resample(color, self.calibration, calibration, width, height)
+            color, depth = undistort(color, depth, calibration)
+            return check_frame(
+                index=files.index,
+                stamp_s=files.stamp_s,
+                color=color,
+                depth=depth,
+                camera=calibration.camera(width, height),
+                T_map_camera=T_map_camera,
+                depth_unit_m=self.depth_unit_m,
+            )
+        except Rejected as rejected:
+            raise Rejected(rejected.reason, f"{rejected} ({files.color} with {files.depth})") from rejected
+
+
+def nominal_stamp_s(number: int) -> float:
+    """A time for the frame with that number, where the recording has none.
+
+    The first is not at 0, which means "no time" in ROS, and all are whole nanoseconds: any sequence may become a bag.
+    """
+    return round((number + 1) * 1e9 / _NOMINAL_RATE_HZ) / 1e9
+
+
+def numbered(folder: Path, pattern: str) -> dict[int, Path]:
+    """The files of a folder whose whole name matches, by the number that the pattern's first group takes."""
+    found = {}
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if match := re.fullmatch(pattern, path.name):
+            found[int(match[1])] = path
+    return found
+
+
+def suffix_of(found: dict[int, Path]) -> str:
+    """The ending that a recording's colour images have: what a missing one would be called."""
+    return next((path.suffix for path in found.values()), ".jpg")
+
+
+def read_numbers(path: Path) -> list[float]:
+    """All numbers of a text file; raises `Rejected` (`missing_file`, `bad_file`) with the path."""
+    try:
+        return [float(word) for word in path.read_text().replace(",", " ").split()]
+    except FileNotFoundError:
+        raise Rejected("missing_file", f"{path} is missing") from None
+    except (OSError, ValueError) as error:
+        raise Rejected("bad_file", f"{path} does not hold plain numbers: {error}") from error
+
+
+def read_pose(path: Path) -> Float64[ndarray, "4 4"]:
+    """A 4x4 camera-to-map matrix from a text file; raises `Rejected` with the path."""
+    return pose_from_numbers(read_numbers(path), str(path))
+
+
+def pose_from_numbers(numbers: Iterable[float], name: str) -> Float64[ndarray, "4 4"]:
+    """Sixteen numbers, row by row, as a checked pose; `name` is what an error calls it."""
+    numbers = list(numbers)
+    if len(numbers) != 16:
+        raise Rejected("bad_file", f"{name} holds {len(numbers)} numbers where a 4x4 pose has 16")
+    try:
+        return check_pose(np.array(numbers).reshape(4, 4))
+    except Rejected as rejected:
+        raise Rejected(rejected.reason, f"{name}: {rejected}") from rejected
+
+
+def read_calibration(path: Path, distortion_path: Path | None = None) -> Calibration:
+    """Intrinsics from a 3x3 or 4x4 matrix in a text file, distortion from a file of k1 k2 p1 p2 [k3]."""
+    numbers = read_numbers(path)
+    if len(numbers) not in (9, 16):
+        raise Rejected("bad_intrinsics", f"{path} holds {len(numbers)} numbers; give a 3x3 or 4x4 intrinsic matrix")
+    K = np.array(numbers).reshape(3, 3) if len(numbers) == 9 else np.array(numbers).reshape(4, 4)
+    distortion = tuple(read_numbers(distortion_path)) if distortion_path and distortion_path.exists() else ()
+    try:
+        return Calibration(
+            fx=float(K[0, 0]), fy=float(K[1, 1]), cx=float(K[0, 2]), cy=float(K[1, 2]), distortion=distortion
+        )
+    except Rejected as rejected:
+        raise Rejected(rejected.reason, f"{path}: {rejected}") from rejected

@@ -1,0 +1,142 @@
+"""rosbag2 as a sequence: an index first (`bag_index.py`), then the images streamed in pairs."""
+
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ovseg3r_core.checks import Rejected, check_frame
+from ovseg3r_core.sequences.bag_index import MAX_IMAGE_SKEW_S, BagIndex, Pair, find_topics, read_index
+from ovseg3r_core.sequences.bag_messages import read_image
+from ovseg3r_core.sequences.bag_storage import STORAGE_SUFFIXES, Bag
+from ovseg3r_core.sequences.bag_topics import CameraTopics
+from ovseg3r_core.sequences.calibration import undistort
+from ovseg3r_core.sequences.prefetch import prefetch
+from ovseg3r_core.types import Frame
+
+NEEDS = (
+    "a rosbag2 folder or a .mcap or .db3 file with colour and registered depth images (raw or compressed), "
+    "CameraInfo, /tf and /tf_static"
+)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _RawPair:
+    """A pair with its serialised messages."""
+
+    pair: Pair
+    color: bytes
+    depth: bytes
+
+
+def recognises(path: Path) -> bool:
+    """Whether the path is a bag's file, or a folder with one."""
+    if path.is_file():
+        return path.suffix in STORAGE_SUFFIXES
+    return (path / "metadata.yaml").is_file() or any(file.suffix in STORAGE_SUFFIXES for file in path.iterdir())
+
+
+def open_bag(path: Path, frames: slice) -> "RosbagSequence":
+    """Open a bag and read its index.
+
+    The topics are chosen by the rule of `bag_topics.py`, the map is the frame that `TfBuffer.fixed_frame` finds above
+    the camera; both are logged. A bag that was cut is read as far as it goes, and its last item is the
+    `Rejected("bad_bag")` that says so.
+
+    Raises:
+        ValueError: the bag cannot be read at all, or lacks a topic or the camera's transforms.
+    """
+    bag = Bag(path)
+    topics = find_topics(bag)
+    logger.info("%s: colour %s, depth %s, %s", path, topics.color.name, topics.depth.name, topics.camera_info)
+    index = read_index(bag, topics)
+    if index.dropped:
+        logger.warning("%s: messages that cannot be read: %s", path, dict(index.dropped))
+    if topics.color.frame_id != topics.depth.frame_id:
+        frames_ids = topics.depth.frame_id, topics.color.frame_id
+        logger.warning("%s: depth is in frame %s but colour in %s: taken as registered", path, *frames_ids)
+    if not index.tf.knows(topics.color.frame_id):
+        raise ValueError(f"{path}: no transform on /tf or /tf_static names the camera's frame {topics.color.frame_id}")
+    return RosbagSequence(bag, topics, index, index.pairs()[frames])
+
+
+class RosbagSequence:
+    """The frames of one camera of a bag."""
+
+    def __init__(self, bag: Bag, topics: CameraTopics, index: BagIndex, pairs: list[Pair]) -> None:
+        self._bag, self._topics, self._index, self._pairs = bag, topics, index, pairs
+        self._camera_frame = topics.color.frame_id
+        self._map_frame = index.tf.fixed_frame(self._camera_frame)
+        motion = "moves" if index.tf.moves(self._map_frame, self._camera_frame) else "never moves"
+        logger.info("%s: %s %s in %s", bag.path, self._camera_frame, motion, self._map_frame)
+
+    @property
+    def name(self) -> str:
+        """The bag's folder or file, without its ending."""
+        return self._bag.path.resolve().stem
+
+    def __len__(self) -> int:
+        return len(self._pairs) + (self._bag.damage is not None)
+
+    def read(self) -> Iterator[Frame | Rejected]:
+        """The frames in order of recording; a bad one is yielded as the reason why, damage of the bag at the end."""
+        yield from prefetch(self._load, self._raw_pairs())
+        if self._bag.damage is not None:
+            yield self._bag.damage
+
+    def _raw_pairs(self) -> Iterator[_RawPair | Rejected]:
+        """The messages of each pair as soon as both have passed; as many wait as the streams are apart."""
+        color_topic, depth_topic = self._topics.color.name, self._topics.depth.name
+        pair_of = {
+            color_topic: {pair.index: pair for pair in self._pairs},
+            depth_topic: {pair.depth: pair for pair in self._pairs if pair.depth is not None},
+        }
+        seen: Counter[str] = Counter()
+        waiting: dict[int, bytes] = {}
+        for topic, raw in self._bag.messages(pair_of):
+            pair = pair_of[topic].get(seen[topic])
+            seen[topic] += 1
+            if pair is None:
+                continue
+            if pair.depth is None:
+                limit_ms = MAX_IMAGE_SKEW_S * 1000
+                yield self._rejected(pair, Rejected("no_depth", f"no depth image within {limit_ms:.0f} ms of it"))
+            elif (other := waiting.pop(pair.index, None)) is None:
+                waiting[pair.index] = raw
+            elif topic == color_topic:
+                yield _RawPair(pair=pair, color=raw, depth=other)
+            else:
+                yield _RawPair(pair=pair, color=other, depth=raw)
+
+    def _load(self, raw: _RawPair | Rejected) -> Frame | Rejected:
+        if isinstance(raw, Rejected):
+            return raw
+        try:
+            return self._frame(raw)
+        except Rejected as rejected:
+            return self._rejected(raw.pair, rejected)
+
+    def _frame(self, raw: _RawPair) -> Frame:
+        stamp_ns = raw.pair.stamp_ns
+        T_map_camera = self._index.tf.lookup(self._map_frame, self._camera_frame, stamp_ns)
+        info = self._index.info_at(stamp_ns)
+        if info.calibration is None:
+            raise info.problem or Rejected("bad_intrinsics", f"{self._topics.camera_info} cannot be read")
+        color = read_image(raw.color, compressed=self._topics.color.compressed)
+        depth = read_image(raw.depth, compressed=self._topics.depth.compressed)
+        color, depth = undistort(color, depth, info.calibration)
+        width, height = info.size if all(info.size) else (color.shape[1], color.shape[0])
+        return check_frame(
+            index=raw.pair.index,
+            stamp_s=stamp_ns / 1e9,
+            color=color,
+            depth=depth,
+            camera=info.calibration.camera(width, height),
+            T_map_camera=T_map_camera,
+        )
+
+    def _rejected(self, pair: Pair, why: Rejected) -> Rejected:
+        return Rejected(why.reason, f"{self._bag.path}, frame {pair.index} at {pair.stamp_ns / 1e9:.3f} s: {why}")

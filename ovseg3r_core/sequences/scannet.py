@@ -1,0 +1,48 @@
+"""ScanNet as its SensReader exports it (Dai et al. 2017): `color/ depth/ pose/ intrinsic/`."""
+
+from functools import partial
+from pathlib import Path
+
+from ovseg3r_core.sequences.folder import (
+    FolderSequence,
+    FrameFiles,
+    nominal_stamp_s,
+    numbered,
+    read_calibration,
+    read_pose,
+    suffix_of,
+)
+
+NEEDS = "color/N.jpg, depth/N.png (16-bit mm), pose/N.txt (4x4), intrinsic/intrinsic_color.txt and intrinsic_depth.txt"
+
+
+def recognises(path: Path) -> bool:
+    """Whether the folder has a ScanNet export's parts."""
+    return all((path / part).is_dir() for part in ("color", "depth", "pose"))
+
+
+def open_scannet(path: Path, frames: slice) -> FolderSequence:
+    """Open an exported scan.
+
+    ScanNet's colour (1296x968) and depth (640x480) differ in size. The export declares them registered, with the
+    optical centres (nearly) one, so colour is resampled to the depth camera's grid, which keeps depth as measured.
+    Frames whose tracking was lost have poses of -inf and come out as `Rejected("bad_pose")`.
+    """
+    color, depth = numbered(path / "color", r"(\d+)\.(?:jpg|png)"), numbered(path / "depth", r"(\d+)\.png")
+    files = [
+        FrameFiles(
+            index=index,
+            stamp_s=nominal_stamp_s(number),
+            color=color.get(number, path / "color" / f"{number}{suffix_of(color)}"),
+            depth=depth.get(number, path / "depth" / f"{number}.png"),
+            pose=partial(read_pose, path / "pose" / f"{number}.txt"),
+        )
+        for index, number in enumerate(sorted(color.keys() | depth.keys()))
+    ]
+    of_color, of_depth = (path / "intrinsic" / f"intrinsic_{camera}.txt" for camera in ("color", "depth"))
+    return FolderSequence(
+        name=path.resolve().name,
+        files=tuple(files[frames]),
+        calibration=read_calibration(of_color if of_color.exists() or not of_depth.exists() else of_depth),
+        depth_calibration=read_calibration(of_depth) if of_color.exists() and of_depth.exists() else None,
+    )

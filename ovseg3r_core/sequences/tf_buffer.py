@@ -1,0 +1,128 @@
+"""Transforms over time by tf2's rules, without ROS: a tree of frames, each edge a trajectory or fixed.
+
+As in tf2 a lookup walks only to the lowest common ancestor, interpolates between two samples, and never
+extrapolates. Unlike tf2 it does not interpolate across a gap longer than it is told: a robot that lost its
+localisation for ten seconds did not move in a straight line meanwhile.
+"""
+
+import math
+from dataclasses import dataclass
+from threading import Lock
+
+import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
+
+from ovseg3r_core.checks import Rejected
+from ovseg3r_core.geometry import invert
+from ovseg3r_core.sequences.poses import Trajectory
+
+_FIXED_FRAMES = ("map", "odom", "world")  # REP-105, and what motion capture calls its room
+_MAX_DEPTH = 1000  # of the tree: a longer chain is a loop
+
+
+@dataclass(frozen=True)
+class _Edge:
+    parent: str
+    trajectory: Trajectory | None
+    """None where the transform is fixed."""
+    T_fixed: Float64[ndarray, "4 4"] | None = None
+
+    def at(self, stamp_ns: int) -> Float64[ndarray, "4 4"]:
+        if self.T_fixed is not None:
+            return self.T_fixed
+        assert self.trajectory is not None
+        return self.trajectory.at(stamp_ns)
+
+
+class TfBuffer:
+    """The transform tree of a robot; may be filled in one thread and asked in another.
+
+    Args:
+        cache_s: how long samples are kept behind the newest of their edge.
+        max_gap_s: longest time between two samples that is interpolated.
+    """
+
+    def __init__(self, cache_s: float = 10.0, max_gap_s: float = 1.0) -> None:
+        self._cache_s, self._max_gap_s = cache_s, max_gap_s
+        self._edges: dict[str, _Edge] = {}
+        self._lock = Lock()
+
+    def insert(
+        self, parent: str, child: str, stamp_ns: int, T_parent_child: Float64[ndarray, "4 4"], *, fixed: bool = False
+    ) -> None:
+        """Add one transform; a child that gets another parent starts anew under it.
+
+        Raises:
+            Rejected: `bad_tf` where a name is empty or a frame would be its own parent.
+        """
+        parent, child = _plain(parent), _plain(child)
+        if not parent or not child or parent == child:
+            raise Rejected("bad_tf", f"transform from {child!r} to {parent!r}: needs two different frame names")
+        with self._lock:
+            if fixed:
+                self._edges[child] = _Edge(parent, None, T_parent_child)
+                return
+            edge = self._edges.get(child)
+            if edge is None or edge.trajectory is None or edge.parent != parent:
+                edge = self._edges[child] = _Edge(parent, Trajectory(self._max_gap_s))
+            assert edge.trajectory is not None
+            edge.trajectory.insert(stamp_ns, T_parent_child)
+            if math.isfinite(self._cache_s):
+                edge.trajectory.forget_before(edge.trajectory.newest_ns - round(self._cache_s * 1e9))
+
+    def lookup(self, target: str, source: str, stamp_ns: int) -> Float64[ndarray, "4 4"]:
+        """`T_target_source` at a time.
+
+        Raises:
+            Rejected: `no_pose` where the frames are not connected, or an edge between them has no sample at the time.
+        """
+        with self._lock:
+            of_target, of_source = self._chain(_plain(target)), self._chain(_plain(source))
+            common = next((frame for frame in of_source if frame in of_target), None)
+            if common is None:
+                raise Rejected("no_pose", f"no transform connects {source!r} to {target!r}; frames: {self._names()}")
+            T_common_source = self._to_ancestor(common, of_source, stamp_ns)
+            return invert(self._to_ancestor(common, of_target, stamp_ns)) @ T_common_source
+
+    def knows(self, frame: str) -> bool:
+        """Whether any transform names the frame."""
+        with self._lock:
+            return _plain(frame) in self._names()
+
+    def fixed_frame(self, frame: str) -> str:
+        """What counts as the map above a frame: `map`, else `odom`, else `world`, else the root of its tree."""
+        with self._lock:
+            chain = self._chain(_plain(frame))
+        return next((name for name in _FIXED_FRAMES if name in chain), chain[-1])
+
+    def moves(self, target: str, source: str) -> bool:
+        """Whether a transform that changes with time lies between two frames."""
+        with self._lock:
+            chains = set(self._chain(_plain(target))) ^ set(self._chain(_plain(source)))
+            return any(name in self._edges and self._edges[name].trajectory is not None for name in chains)
+
+    def _names(self) -> list[str]:
+        return sorted(self._edges.keys() | {edge.parent for edge in self._edges.values()})
+
+    def _chain(self, frame: str) -> list[str]:
+        chain = [frame]
+        while chain[-1] in self._edges:
+            chain.append(self._edges[chain[-1]].parent)
+            if len(chain) > _MAX_DEPTH:
+                raise Rejected("no_pose", f"the transform tree has a loop at {frame!r}")
+        return chain
+
+    def _to_ancestor(self, ancestor: str, chain: list[str], stamp_ns: int) -> Float64[ndarray, "4 4"]:
+        T = np.eye(4)
+        for frame in chain[: chain.index(ancestor)]:
+            edge = self._edges[frame]
+            try:
+                T = edge.at(stamp_ns) @ T
+            except Rejected as rejected:
+                raise Rejected(rejected.reason, f"{frame!r} in {edge.parent!r}: {rejected}") from rejected
+        return T
+
+
+def _plain(frame: str) -> str:
+    return frame.lstrip("/")  # ROS 1 habit; tf2 knows no leading slash

@@ -1,0 +1,1 @@
+"""Furnished rooms whose truth is known exactly, and the one real frame of the demo."""

@@ -1,0 +1,326 @@
+"""Fusion, keyframes and incidence against analytic scenes whose truth is exact."""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from scenes import BOX_ROOM, AnalyticScene, Ball, Block, Plane, box_room, camera, look_at, orbit, render
+
+from ovseg3r_core.checks import Rejected
+from ovseg3r_core.geometry import back_project, project, transform
+from ovseg3r_core.reconstruction.depth_edges import depth_edges
+from ovseg3r_core.reconstruction.incidence import Incidence, IncidenceConfig, see_points
+from ovseg3r_core.reconstruction.keyframes import KeyframeConfig, KeyframeSelector
+from ovseg3r_core.reconstruction.tsdf import TsdfConfig, TsdfVolume, thin
+from ovseg3r_core.types import Frame, SceneCloud
+
+SMALL = TsdfConfig(memory_budget_mb=64.0)
+
+
+def fuse(frames: list[Frame], config: TsdfConfig = SMALL) -> SceneCloud:
+    volume = TsdfVolume(config)
+    for frame in frames:
+        volume.integrate(frame)
+    return volume.extract()
+
+
+@pytest.fixture(scope="module")
+def room() -> AnalyticScene:
+    return box_room(frames=8, width=320, height=240)
+
+
+@pytest.fixture(scope="module")
+def cloud(room) -> SceneCloud:
+    return fuse(room.frames)
+
+
+# The scenes themselves
+
+
+def test_scene_depth_lies_on_its_surfaces_and_ids_name_them(room):
+    for frame, ids in zip(room.frames, room.ids, strict=True):
+        seen = frame.depth_m > 0
+        xyz = transform(frame.T_map_camera, back_project(frame.depth_m, frame.camera))[seen].astype(np.float64)
+        assert room.distance(xyz).max() < 1e-5
+        assert (room.nearest(xyz) == ids[seen]).mean() > 0.999
+
+
+# Depth edges
+
+
+def test_slanted_plane_has_no_depth_edges():
+    floor = (Plane(name="floor", color=(90, 90, 90), normal=(0, 0, 1)),)
+    frame, _ = render(floor, camera(), look_at((0, 0, 0.5), (2.0, 0, 0.0)))
+    window = frame.depth_m[60:, :]
+    spread = cv2.dilate(window, np.ones((3, 3))) - cv2.erode(window, np.ones((3, 3)))
+    assert (spread / np.maximum(window, 0.1) > 0.05).mean() > 0.1  # a plain 3x3 test cuts this floor up
+    assert not depth_edges(window).any()
+
+
+def test_both_sides_of_a_step_are_edges_and_so_is_a_pixel_midway():
+    depth_m = np.full((8, 9), 1.0, dtype=np.float32)
+    depth_m[:, 5:] = 2.0
+    assert np.flatnonzero(depth_edges(depth_m)[4]).tolist() == [4, 5]
+    depth_m[:, 4] = 1 / 0.75  # midway in inverse depth: it does not bend
+    assert np.flatnonzero(depth_edges(depth_m)[4]).tolist() == [3, 4, 5]
+
+
+def test_missing_readings_are_no_edges():
+    depth_m = np.full((8, 9), 1.0, dtype=np.float32)
+    depth_m[2:5, 3:6] = 0
+    assert not depth_edges(depth_m).any()
+    assert not depth_edges(np.zeros((4, 4), dtype=np.float32)).any()
+
+
+# Fusion
+
+
+def test_cloud_lies_on_the_true_surfaces(room, cloud):
+    error = room.distance(cloud.xyz.astype(np.float64))
+    assert len(cloud) > 10_000
+    assert np.median(error) < 0.006  # a third of a voxel
+    assert (error > 0.02).mean() < 0.03
+
+
+def test_cloud_covers_what_the_frames_see(room, cloud):
+    frame = room.frames[3]
+    xyz = transform(frame.T_map_camera, back_project(frame.depth_m, frame.camera))[frame.depth_m > 0][::50]
+    near = [np.linalg.norm(cloud.xyz - p, axis=1).min() < 0.04 for p in xyz]
+    assert np.mean(near) > 0.97
+
+
+def test_cloud_has_one_point_a_voxel_in_a_fixed_order(room, cloud):
+    again = fuse(room.frames)
+    assert np.array_equal(again.xyz, cloud.xyz)
+    assert np.array_equal(again.color, cloud.color)
+    cells = np.floor(cloud.xyz / 0.02 + 0.5).astype(int)
+    assert len(np.unique(cells, axis=0)) > 0.99 * len(cloud)  # a mean may be rounded over the side of its voxel
+
+
+def test_normals_are_unit_and_face_the_cameras(room, cloud):
+    assert np.allclose(np.linalg.norm(cloud.normal, axis=1), 1, atol=1e-4)
+    floor = (room.nearest(cloud.xyz) == 0) & (np.abs(cloud.xyz[:, 2]) < 0.005)
+    assert np.median(cloud.normal[floor, 2]) > 0.99
+
+
+def test_colors_are_those_of_the_surfaces(room, cloud):
+    inner = np.linalg.norm(cloud.xyz - BOX_ROOM[6].centre, axis=1) < BOX_ROOM[6].radius + 0.005
+    r, g, b = np.median(cloud.color[inner & (cloud.xyz[:, 2] > 0.2)], axis=0)
+    assert g > r + 60 and g > b + 60  # the ball is green
+
+
+def test_a_single_frame_already_gives_surfaces(room):
+    assert len(fuse(room.frames[:1])) > 3_000
+
+
+def test_a_surface_met_once_in_a_long_sequence_is_left_out():
+    ball = (Ball(name="ball", color=(200, 0, 0), centre=(0, 0, 0.4), radius=0.2),)
+    wall = (Plane(name="wall", color=(100, 100, 100), normal=(1, 0, 0), offset=-1),)
+    T = look_at((1.5, 0, 0.4), (0, 0, 0.4))
+    once, _ = render(ball + wall, camera(), T)
+    rest, _ = render(wall, camera(), T)
+    kept, lost = fuse([once]), fuse([once] + [rest] * 60)
+    assert (ball[0].distance(kept.xyz) < 0.02).sum() > 100
+    assert (ball[0].distance(lost.xyz) < 0.02).sum() == 0
+
+
+def test_readings_out_of_range_are_not_fused(room):
+    near = fuse(room.frames, replace(SMALL, depth_max_m=2.0))
+    eyes = np.stack([frame.T_map_camera[:3, 3] for frame in room.frames])
+    nearest_eye = np.linalg.norm(near.xyz[:, None] - eyes, axis=2).min(axis=1)
+    assert len(near) > 0 and nearest_eye.max() < 3.0  # 2 m along the axis is further along a corner ray
+
+
+def test_frame_without_usable_depth_is_refused_with_its_numbers(room):
+    volume = TsdfVolume(SMALL)
+    far = replace(room.frames[0], depth_m=np.full((240, 320), 8.0, dtype=np.float32))
+    with pytest.raises(Rejected, match=r"between 0.2 and 5.0 m.*up to 8.00 m") as refused:
+        volume.integrate(far)
+    assert refused.value.reason == "empty_depth"
+    assert volume.frames == 0 and len(volume.extract()) == 0
+
+
+def test_empty_volume_gives_an_empty_cloud():
+    cloud = TsdfVolume(SMALL).extract()
+    assert len(cloud) == 0 and cloud.color.dtype == np.uint8
+
+
+def test_memory_never_exceeds_the_budget_and_known_space_goes_on_being_fused():
+    config = TsdfConfig(memory_budget_mb=15.0)
+    volume = TsdfVolume(config)
+    first = box_room(frames=1).frames[0]
+    volume.integrate(first)
+    refused = 0
+    for step in range(1, 12):
+        shifted = first.T_map_camera.copy()
+        shifted[:3, 3] += (5.0 * step, 0, 0)
+        try:
+            volume.integrate(replace(first, index=step, T_map_camera=shifted))
+        except Rejected as error:
+            assert error.reason == "memory_budget" and "blocks" in str(error)
+            refused += 1
+    blocks, frames = volume.blocks, volume.frames
+    assert refused > 0
+    volume.integrate(first)
+    assert (volume.blocks, volume.frames) == (blocks, frames + 1)
+    assert volume._grid.hashmap().capacity() == config.block_capacity
+    assert config.block_capacity * config.block_bytes <= 15 * 2**20
+
+
+def test_nearly_full_volume_fuses_the_same_in_parts(room, cloud):
+    volume = TsdfVolume(SMALL)
+    for frame in room.frames:
+        volume.integrate(frame)
+    needed = (volume.blocks + 260) * SMALL.block_bytes / 2**20
+    tight = replace(SMALL, memory_budget_mb=needed)
+    assert np.array_equal(fuse(room.frames, tight).xyz, cloud.xyz)
+
+
+def test_thin_drops_what_is_not_finite():
+    xyz = np.array([[0, 0, 0.001], [np.nan, 0, 0], [1, 0, 0], [2, 0, 0]], dtype=np.float32)
+    normal = np.array([[0, 0, 2], [0, 0, 1], [np.inf, 0, 0], [0, 0, 0]], dtype=np.float32)
+    thinned = thin(xyz, np.full((4, 3), 300, dtype=np.float32), normal, 0.02)
+    assert len(thinned) == 1
+    assert thinned.normal.tolist() == [[0, 0, 1]] and thinned.color.tolist() == [[255, 255, 255]]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"voxel_size_m": 0.0},
+        {"voxel_size_m": float("nan")},
+        {"block_resolution": 2},
+        {"depth_min_m": 6.0},
+        {"min_weight_share": 1.0},
+        {"memory_budget_mb": 1.0},
+    ],
+)
+def test_tsdf_config_names_the_value_it_refuses(bad):
+    with pytest.raises(ValueError, match=str(next(iter(bad.values())))):
+        TsdfConfig(**bad)
+
+
+# Keyframes
+
+
+def test_first_frame_is_a_keyframe_and_standing_still_gives_no_more(room):
+    selector = KeyframeSelector()
+    assert [selector.accepts(room.frames[0]) for _ in range(5)] == [True] + [False] * 4
+
+
+def test_frames_far_apart_are_all_keyframes(room):
+    selector = KeyframeSelector()
+    assert all(selector.accepts(frame) for frame in room.frames)  # 13 degrees and 0.5 m apart
+
+
+def test_a_dense_sequence_keeps_keyframes_at_the_configured_distance():
+    poses = [look_at((2.0, y, 1.2), (0, y, 0.3)) for y in np.arange(0, 1.0, 0.01)]
+    selector = KeyframeSelector(KeyframeConfig(translation_m=0.2, sharpness_ratio=0.0))
+    kept = [frame.index for frame in box_room(poses=poses).frames if selector.accepts(frame)]
+    assert len(kept) == 5 and set(np.diff(kept)) <= {20, 21}
+
+
+def test_a_blurred_frame_waits_for_a_sharp_one():
+    frames = box_room(poses=[look_at((2.0, y, 1.2), (0, y, 0.3)) for y in np.arange(0, 0.5, 0.02)]).frames
+    blurred = {i: replace(frames[i], color=cv2.blur(frames[i].color, (9, 9))) for i in (10, 11)}
+    frames = [blurred.get(frame.index, frame) for frame in frames]
+    selector = KeyframeSelector(KeyframeConfig(translation_m=0.199))
+    kept = [frame.index for frame in frames if selector.accepts(frame)]
+    assert kept[:2] == [0, 12]
+
+
+def test_blur_that_does_not_end_is_accepted_before_the_view_is_lost():
+    frames = box_room(poses=[look_at((2.0, y, 1.2), (0, y, 0.3)) for y in np.arange(0, 0.5, 0.02)]).frames
+    frames = frames[:8] + [replace(frame, color=cv2.blur(frame.color, (9, 9))) for frame in frames[8:]]
+    selector = KeyframeSelector(KeyframeConfig(translation_m=0.199, patience=1.5))
+    kept = [frame.index for frame in frames if selector.accepts(frame)]
+    assert kept[1] in (14, 15, 16)  # 1.5 times 0.2 m at most, sooner once blur has become usual
+
+
+@pytest.mark.parametrize(
+    "bad", [{"translation_m": 0.0}, {"rotation_rad": -1.0}, {"sharpness_ratio": 2.0}, {"patience": 0.5}]
+)
+def test_keyframe_config_names_the_value_it_refuses(bad):
+    with pytest.raises(ValueError, match=str(next(iter(bad.values())))):
+        KeyframeConfig(**bad)
+
+
+# Incidence
+
+
+def test_seen_points_are_those_on_the_visible_surface(room, cloud):
+    truth = room.nearest(cloud.xyz)
+    for frame, ids in zip(room.frames, room.ids, strict=True):
+        seen = see_points(cloud.xyz, frame)
+        column, row = seen.pixels.T
+        assert len(seen.points) > 3_000
+        assert (truth[seen.points] == ids[row, column]).mean() > 0.98
+        assert len(np.unique(seen.points)) == len(seen.points)
+
+
+def test_pixels_are_the_rounded_projection(room, cloud):
+    frame = room.frames[2]
+    seen = see_points(cloud.xyz, frame)
+    exact, _ = project(transform(np.linalg.inv(frame.T_map_camera), cloud.xyz[seen.points]), frame.camera)
+    assert np.abs(exact - seen.pixels).max() <= 0.51
+    assert seen.pixels.min() >= 4 and (seen.pixels < (316, 236)).all()
+
+
+def test_a_point_behind_a_surface_is_not_seen(room):
+    frame = room.frames[0]
+    middle = back_project(frame.depth_m, frame.camera)[120, 160]
+    xyz = transform(frame.T_map_camera, np.stack([middle, middle * 1.2, middle * 0.8, -middle]))
+    assert see_points(xyz, frame).points.tolist() == [0]
+
+
+def test_a_pixel_without_depth_sees_nothing(room):
+    frame = room.frames[0]
+    xyz = transform(frame.T_map_camera, back_project(frame.depth_m, frame.camera)[120, 160:161])
+    blind = replace(frame, depth_m=np.zeros_like(frame.depth_m))
+    assert len(see_points(xyz, frame).points) == 1
+    assert len(see_points(xyz, blind).points) == 0
+
+
+def test_empty_cloud_and_cloud_behind_the_camera_give_no_pairs(room):
+    frame = room.frames[0]
+    behind = transform(frame.T_map_camera, np.array([[0, 0, -1], [0, 0, 0]], dtype=np.float32))
+    for xyz in (np.zeros((0, 3), dtype=np.float32), behind):
+        seen = see_points(xyz, frame)
+        assert seen.points.shape == (0,) and seen.pixels.shape == (0, 2)
+
+
+def test_incidence_returns_the_views_it_was_built_from(room, cloud):
+    views = [see_points(cloud.xyz, frame) for frame in room.frames]
+    views.insert(1, see_points(cloud.xyz[:0], room.frames[0]))
+    record = Incidence.build(views)
+    assert len(record) == len(views)
+    for v, seen in enumerate(views):
+        assert np.array_equal(record.view(v).points, seen.points)
+        assert np.array_equal(record.view(v).pixels, seen.pixels)
+    counts = np.zeros(len(cloud), dtype=int)
+    for seen in views:
+        counts[seen.points] += 1
+    assert np.array_equal(record.visible_counts(len(cloud)), counts)
+
+
+def test_incidence_of_no_views_is_empty():
+    record = Incidence.build([])
+    assert len(record) == 0
+    assert record.visible_counts(3).tolist() == [0, 0, 0]
+
+
+def test_incidence_config_names_the_value_it_refuses():
+    with pytest.raises(ValueError, match="-1"):
+        IncidenceConfig(border_px=-1)
+
+
+def test_thin_wall_seen_from_both_sides_keeps_both_faces():
+    board = (Block(name="board", color=(80, 80, 80), low=(-0.5, -0.06, 0.0), high=(0.5, 0.06, 0.8)),)
+    poses = orbit(6, from_deg=60, to_deg=120) + orbit(6, from_deg=-120, to_deg=-60)
+    scene = box_room(poses=poses, solids=board, width=320, height=240)
+    cloud = fuse(scene.frames)
+    for side in (-0.06, 0.06):
+        face = (np.abs(cloud.xyz[:, 1] - side) < 0.01) & (np.abs(cloud.xyz[:, 0]) < 0.45)
+        assert face.sum() > 1_000
+        assert np.median(cloud.normal[face, 1]) * side > 0
