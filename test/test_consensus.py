@@ -52,6 +52,16 @@ def test_nameless_parts_join_the_whole_that_a_detector_named():
     assert set(cluster_masks(wholes + parts, views, 100, CONFIG)) == {0}
 
 
+def test_a_named_thing_is_not_lost_in_the_nameless_thing_under_it():
+    cup, desk = range(0, 10), range(10, 200)
+    views = [see(range(200))] * 8
+    apart = [mask(v, part, i, name) for v in range(3) for i, (part, name) in enumerate(((cup, "cup"), (desk, None)))]
+    together = [mask(v, range(200)) for v in range(3, 8)]
+    cluster = cluster_masks(apart + together, views, 200, CONFIG)
+    assert len(set(cluster[0:6:2])) == 1
+    assert cluster[0] not in cluster[6:]
+
+
 def test_two_named_things_are_not_joined_by_one_named_blunder():
     views = [see(range(100))] * 5
     halves = [mask(v, part, i, "tv") for v in range(4) for i, part in enumerate((range(0, 50), range(50, 100)))]

@@ -134,10 +134,16 @@ def test_no_masks_in_any_view_leave_an_empty_map(object_map):
 def test_owners_are_the_majority_of_the_masks():
     points = np.arange(10)
     masks = [mask(v, points) for v in range(3)] + [mask(3, points[:5])]
-    votes = vote_owners(masks, np.array([0, 0, 1, 1]), 12, 0.3)
-    assert votes.owner.tolist() == [0] * 10 + [-1, -1] or set(votes.owner[:5]) <= {0, 1}
+    votes = vote_owners(masks, np.array([0, 0, 1, 1]), 12, named_weight=2.5, min_share=0.3)
     assert set(votes.owner[5:10]) == {0}
     assert set(votes.owner[10:]) == {-1}
+
+
+def test_a_named_mask_outvotes_two_without_a_name():
+    points = np.arange(10)
+    masks = [mask(0, points), mask(1, points), mask(2, points[:5], label="cup")]
+    votes = vote_owners(masks, np.array([0, 0, 1]), 10, named_weight=2.5, min_share=0.3)
+    assert votes.owner.tolist() == [1] * 5 + [0] * 5
 
 
 def test_a_claim_is_lost_only_to_a_majority():

@@ -60,7 +60,7 @@ _HEADER = b"ply\nformat %s 1.0\nelement vertex %d\nproperty float x\nproperty fl
 )
 def test_damaged_ply_is_refused_and_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "bad.ply").write_bytes(content)
-    with pytest.raises(Rejected, match="bad.ply") as error:
+    with pytest.raises(Rejected, match=r"bad\.ply") as error:
         read_points_ply(tmp_path / "bad.ply")
     assert error.value.reason == "bad_ply"
 

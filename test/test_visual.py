@@ -110,10 +110,14 @@ def test_same_map_gives_the_same_picture(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("up", [(0.0, 0.0, 1.0), (0.0, -1.0, 0.0), (0.3, -0.2, 0.9)])
 def test_picture_needs_neither_points_nor_objects(tmp_path: Path, up: tuple[float, float, float]) -> None:
-    nothing = SceneCloud(
-        xyz=np.empty((0, 3), np.float32), color=np.empty((0, 3), np.uint8), normal=np.empty((0, 3), np.float32)
+    nothing, one = (
+        SceneCloud(
+            xyz=np.ones((count, 3), np.float32),
+            color=np.ones((count, 3), np.uint8),
+            normal=np.ones((count, 3), np.float32),
+        )
+        for count in (0, 1)
     )
-    one = SceneCloud(xyz=np.ones((1, 3), np.float32), color=np.ones((1, 3), np.uint8), normal=np.ones((1, 3), np.float32))
     for cloud in (nothing, one):
         render_preview(cloud, np.full(len(cloud), -1, np.int32), [], tmp_path / "preview.png", up=up)
         write_recording(tmp_path / "recording.rrd", cloud, np.full(len(cloud), -1, np.int32), [], up=up)

@@ -9,6 +9,7 @@ views split them. The idea is MaskClustering's (Yan et al., CVPR 2024); two rule
   what the map already explains;
 - a mask that a detector *named* is a whole thing. Views that cut it into nameless parts abstain instead
   of voting against it, so the parts join the whole; views that cut it into other named masks do vote.
+  A much larger nameless mask abstains as well: a desk top that took in the cup knows nothing of the cup.
 """
 
 from collections.abc import Sequence
@@ -33,10 +34,14 @@ class ConsensusConfig:
     """... and its own masks cover at least this share of what it sees of it."""
     min_held: float = 0.75
     """A mask of that view holds the mask when it covers this share of its covered points."""
+    min_shared: float = 0.3
+    """A nameless mask holds a named one only if this share of its own points belong to that one."""
     max_split: float = 0.35
     """A mask that more than this share of the views split holds several things and is left out."""
     min_agreement: float = 0.6
     """Masks merge when this share of the views that have an opinion on both hold both in one mask."""
+    merge_first: float = 0.7
+    """Share of the pairs that wait for the next round: those that fewer views speak of."""
     min_same_extent: float = 0.5
     """Clusters whose points overlap by this IoU are one thing, however the views voted."""
 
@@ -47,19 +52,37 @@ class ConsensusConfig:
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """All that the views say: their masks, and what they see."""
+
+    masks: sparse.csr_array
+    """(masks, points): which points each mask covers."""
+    named: Bool[ndarray, " masks"]
+    view_of: Int64[ndarray, " masks"]
+    in_view: sparse.csr_array
+    """(views, points): which points each view sees."""
+
+    @classmethod
+    def of(cls, masks: Sequence[LiftedMask], seen: Sequence[ViewIncidence], points: int) -> "Evidence":
+        """Gather the masks and views as sparse matrices."""
+        return cls(
+            masks=_membership([mask.points for mask in masks], points),
+            named=np.array([mask.label is not None for mask in masks], bool),
+            view_of=np.array([mask.view for mask in masks], np.int64),
+            in_view=_membership([view.points for view in seen], points),
+        )
+
+
+@dataclass(frozen=True)
 class Opinions:
-    """What every view says of every mask."""
+    """What every view says of every candidate."""
 
-    held_by: sparse.csr_array
-    """(masks, masks) bool: column n is set where mask n, of its own view, holds the row's mask."""
     views: sparse.csr_array
-    """(masks, views) bool: the views that have an opinion on the row's mask."""
-    whole: Bool[ndarray, " masks"]
-    """False where too many views split the mask."""
-
-    def of(self, members: Int64[ndarray, " kept"]) -> "Opinions":
-        """The same, of some masks only."""
-        return Opinions(self.held_by[members], self.views[members], self.whole[members])
+    """(candidates, views): the views that have an opinion on the candidate."""
+    held_by: sparse.csr_array
+    """(candidates, masks): which mask holds it, in each view where one does."""
+    split: Int64[ndarray, " candidates"]
+    """How many views cut it up."""
 
 
 def cluster_masks(
@@ -74,64 +97,62 @@ def cluster_masks(
     """
     if not masks:
         return np.empty(0, dtype=np.int64)
-    opinions = gather_opinions(masks, seen, points, config)
-    whole = np.flatnonzero(opinions.whole)
+    evidence = Evidence.of(masks, seen, points)
+    opinions = ask_views(evidence, evidence.masks, evidence.named, config)
+    whole = opinions.split <= config.max_split * np.maximum(opinions.views.sum(axis=1), 1)
+    evidence = Evidence(evidence.masks[whole], evidence.named[whole], evidence.view_of[whole], evidence.in_view)
+    agreed = _merge_by_agreement(evidence, config)
     cluster = np.full(len(masks), -1, dtype=np.int64)
-    agreed = _merge_by_agreement(opinions.of(whole), config.min_agreement)
-    covers = _membership([masks[index].points for index in whole], points)
-    cluster[whole] = _merge_same_extent(agreed, covers, config.min_same_extent)
+    cluster[whole] = _merge_same_extent(agreed, evidence.masks, config.min_same_extent)
     return cluster
 
 
-def gather_opinions(
-    masks: Sequence[LiftedMask], seen: Sequence[ViewIncidence], points: int, config: ConsensusConfig
+def ask_views(
+    evidence: Evidence, covers: sparse.csr_array, named: Bool[ndarray, " candidates"], config: ConsensusConfig
 ) -> Opinions:
-    """Let every view judge every mask: no opinion, held by one of its masks, or split."""
-    view_of = np.array([mask.view for mask in masks])
-    named = np.array([mask.label is not None for mask in masks])
-    covers = _membership([mask.points for mask in masks], points)
-    in_view = _membership([view.points for view in seen], points)
-    in_masks_of = sparse.csr_array((np.ones(len(masks)), (np.arange(len(masks)), view_of)), (len(masks), len(seen)))
+    """Let every view judge every candidate, a set of points: no opinion, held by one of its masks, or split.
 
-    size = covers.sum(axis=1)
-    visible = (covers @ in_view.T).toarray()  # (masks, views): points of the mask that the view sees
-    shared = (covers @ covers.T).tocoo()  # (masks, masks): points that lie in both
-    shared_by_view = sparse.csr_array((shared.data, (shared.row, view_of[shared.col])), visible.shape)
-    masked = shared_by_view.toarray()  # ... that the view's masks cover
+    Args:
+        covers: (candidates, points).
+        named: the candidates that a detector has named.
+    """
+    size, mask_size = covers.sum(axis=1), evidence.masks.sum(axis=1)
+    visible = (covers @ evidence.in_view.T).toarray()  # points of the candidate that the view sees
+    shared = (covers @ evidence.masks.T).tocoo()
+    row, mask = shared.row, shared.col
+    view = evidence.view_of[mask]
+    masked = _sum_by(row, view, shared.data, visible.shape)  # ... that its masks cover
+    masked_by_named = _sum_by(row, view, shared.data * evidence.named[mask], visible.shape)
     opinion = (visible >= config.min_visible * size[:, None]) & (masked >= config.min_masked * visible) & (masked > 0)
 
-    row, col = shared.row, shared.col
-    holds = shared.data >= config.min_held * masked[row, view_of[col]]
-    holds &= opinion[row, view_of[col]]
-    held_by = sparse.csr_array((np.ones(holds.sum(), np.float32), (row[holds], col[holds])), shared.shape)
-    held = (held_by @ in_masks_of).toarray() > 0
+    holds = (shared.data >= config.min_held * masked[row, view]) & opinion[row, view]
+    holds &= ~named[row] | evidence.named[mask] | (shared.data >= config.min_shared * mask_size[mask])
+    held = _sum_by(row[holds], view[holds], np.ones(holds.sum()), visible.shape) > 0
     split = opinion & ~held
-
-    by_named = named[col]
-    masked_by_named = sparse.csr_array((shared.data[by_named], (row[by_named], view_of[col[by_named]])), visible.shape)
-    forgiven = split & named[:, None] & (masked_by_named.toarray() < 0.5 * masked)
-    opinion &= ~forgiven
-    split &= ~forgiven
-    whole = split.sum(axis=1) <= config.max_split * np.maximum(opinion.sum(axis=1), 1)
-
-    keep = sparse.diags_array(whole.astype(np.float32))  # a mask that holds several things holds nothing for others
-    return Opinions((held_by @ keep).tocsr(), sparse.csr_array(opinion.astype(np.float32)), whole)
+    forgiven = split & named[:, None] & (masked_by_named < 0.5 * masked)
+    held_by = sparse.csr_array((np.ones(holds.sum(), np.float32), (row[holds], mask[holds])), shared.shape)
+    views = sparse.csr_array((opinion & ~forgiven).astype(np.float32))
+    return Opinions(views=views, held_by=held_by, split=(split & ~forgiven).sum(axis=1))
 
 
-def _merge_by_agreement(opinions: Opinions, min_agreement: float) -> Int64[ndarray, " masks"]:
-    """Merge the pairs that most views speak of first: what they build up is sure when few views decide."""
-    cluster = np.arange(opinions.views.shape[0])
-    held_by, views = opinions.held_by, opinions.views
-    for least_views in _schedule(held_by, views):
-        while True:
-            i, j, agreeing, observing = _pair_votes(held_by, views)
-            merge = (observing >= least_views) & (agreeing >= min_agreement * observing)
-            if not merge.any():
-                break
-            group = _join(i[merge], j[merge], views.shape[0])
-            held_by, views = _pool(group, held_by), _pool(group, views)
-            cluster = group[cluster]
-    return cluster
+def _merge_by_agreement(evidence: Evidence, config: ConsensusConfig) -> Int64[ndarray, " masks"]:
+    """Merge the pairs that most views speak of first: what they build up is sure when few views decide.
+
+    After each round the views judge the merged candidates anew: what holds only a part of one counts no more.
+    """
+    cluster, least = np.arange(len(evidence.named)), np.inf
+    covers, named = evidence.masks, evidence.named
+    while True:
+        opinions = ask_views(evidence, covers, named, config)
+        i, j, agreeing, observing = _pair_votes(opinions)
+        merge = agreeing >= config.min_agreement * observing
+        if not merge.any():
+            return cluster
+        least = min(least, np.quantile(observing[merge], config.merge_first))
+        merge &= observing >= least
+        group = _join(i[merge], j[merge], len(named))
+        covers, named = _pool(group, covers), np.bincount(group, weights=named) > 0
+        cluster = group[cluster]
 
 
 def _merge_same_extent(
@@ -145,24 +166,19 @@ def _merge_same_extent(
     return _join(shared.row[same], shared.col[same], len(size))[cluster]
 
 
-def _schedule(held_by: sparse.csr_array, views: sparse.csr_array) -> list[int]:
-    """Falling numbers of observing views, from the best observed pairs down to one view."""
-    _, _, _, observing = _pair_votes(held_by, views)
-    if not len(observing):
-        return []
-    steps = np.quantile(observing, np.linspace(0.95, 0.0, 20)).astype(int)
-    return sorted({max(int(step), 1) for step in steps} | {1}, reverse=True)
-
-
 def _pair_votes(
-    held_by: sparse.csr_array, views: sparse.csr_array
+    opinions: Opinions,
 ) -> tuple[Int64[ndarray, " pairs"], Int64[ndarray, " pairs"], ndarray, ndarray]:
-    """Pairs that some mask holds together, how many masks do, and how many views have an opinion on both."""
-    together = sparse.triu(held_by @ held_by.T, k=1).tocoo()
-    both = (views @ views.T).tocsr()
+    """Pairs that some view holds in one mask, how many views do, and how many have an opinion on both."""
+    together = sparse.triu(opinions.held_by @ opinions.held_by.T, k=1).tocoo()
+    both = (opinions.views @ opinions.views.T).tocsr()
     i, j = together.row.astype(np.int64), together.col.astype(np.int64)
     observing = np.asarray(both[i, j]).ravel() if len(i) else np.empty(0)
     return i, j, together.data, observing
+
+
+def _sum_by(row: ndarray, column: ndarray, values: ndarray, shape: tuple[int, int]) -> ndarray:
+    return np.bincount(row * shape[1] + column, weights=values, minlength=shape[0] * shape[1]).reshape(shape)
 
 
 def _membership(members: Sequence[Int64[ndarray, " _"]], points: int) -> sparse.csr_array:

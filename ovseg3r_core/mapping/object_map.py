@@ -34,8 +34,10 @@ class MappingConfig:
     """A mask shows a part when at least this share of its points lies there."""
     min_points: int = 20
     """Smaller objects are not kept: a cup shows about 30 points at 2 cm."""
+    named_weight: float = 2.5
+    """What a mask with a name counts in the vote on a point, against 1 of a mask without one."""
     min_vote_share: float = 0.3
-    """A point goes to an object that this share of the masks covering the point belong to."""
+    """A point goes to an object that has this share of the votes on it."""
     min_view_share: float = 0.2
     """An object must be masked in this share of the views that see it ..."""
     trusted_score: float = 0.5
@@ -86,7 +88,9 @@ class ObjectMap:
             raise RuntimeError("refine() needs a cloud: call follow() first")
         points = len(self.cloud)
         cluster = cluster_masks(lifted, seen, points, self.config.consensus)
-        votes = vote_owners(lifted, cluster, points, self.config.min_vote_share)
+        votes = vote_owners(
+            lifted, cluster, points, named_weight=self.config.named_weight, min_share=self.config.min_vote_share
+        )
         votes, members = self._cut_apart(votes, lifted, cluster)
         old_id = {(o.view, o.mask): obj.id for obj in self.objects.values() for o in obj.observations}
         ids = self._inherit_ids(members, old_id)

@@ -20,8 +20,8 @@ SameName = Callable[[str, str], bool]
 class NamingConfig:
     """When views that name a thing outweigh the views that do not."""
 
-    unnamed_vote: float = 0.15
-    """What a view that found the thing but could not name it weighs against every name."""
+    unnamed_vote: float = 0.25
+    """What a view that found the thing but did not name it weighs against every name."""
     min_share: float = 0.25
     """The best name needs this share of all votes ..."""
     min_votes: float = 0.5
@@ -99,8 +99,10 @@ def vote_name(
         if observation.label is not None:
             votes[observation.label] += observation.score
     pooled = {name: sum(vote for other, vote in votes.items() if same_name(name, other)) for name in votes}
-    unnamed = config.unnamed_vote * sum(observation.label is None for observation in observations)
-    seen_often = 1 - 0.5 ** len({observation.view for observation in observations})
+    views = {observation.view for observation in observations}
+    naming_views = {observation.view for observation in observations if observation.label is not None}
+    unnamed = config.unnamed_vote * (len(views) - len(naming_views))
+    seen_often = 1 - 0.5 ** len(views)
     if votes:
         best = max(votes, key=lambda name: (pooled[name], votes[name]))
         share = pooled[best] / (sum(votes.values()) + unnamed)

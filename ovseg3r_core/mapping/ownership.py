@@ -64,21 +64,29 @@ class Ownership:
 
 
 def vote_owners(
-    masks: Sequence[LiftedMask], group: Int64[ndarray, " masks"], points: int, min_share: float
+    masks: Sequence[LiftedMask],
+    group: Int64[ndarray, " masks"],
+    points: int,
+    *,
+    named_weight: float,
+    min_share: float,
 ) -> Ownership:
     """Give every point to the group whose masks cover it most often.
 
     Args:
         group: the group of each mask; -1 votes for nobody but still counts as having covered the point.
-        min_share: the winner needs this share of all masks that cover the point, else nobody gets it.
+        named_weight: what the vote of a mask with a name counts, against 1 of a mask without.
+        min_share: the winner needs this share of all votes for the point, else nobody gets it.
     """
     groups = int(group.max(initial=-1)) + 1
     member = np.concatenate([mask.points for mask in masks]) if masks else np.empty(0, np.int64)
-    of_group = np.repeat(group, [len(mask.points) for mask in masks])
-    covered = np.bincount(member, minlength=points)
+    lengths = [len(mask.points) for mask in masks]
+    of_group = np.repeat(group, lengths)
+    weight = np.repeat([named_weight if mask.label else 1.0 for mask in masks], lengths)
+    covered = np.bincount(member, weights=weight, minlength=points)
     counted = of_group >= 0
     ballots = sparse.coo_array(
-        (np.ones(counted.sum(), np.int32), (member[counted], of_group[counted])), (points, max(groups, 1))
+        (weight[counted], (member[counted], of_group[counted])), (points, max(groups, 1))
     ).tocsr()
     result = Ownership.empty(points)
     rows = np.repeat(np.arange(points), np.diff(ballots.indptr))
@@ -88,7 +96,7 @@ def vote_owners(
     point, share = rows[winner], ballots.data[winner] / covered[rows[winner]]
     wins = share >= min_share
     result.owner[point[wins]] = ballots.indices[winner[wins]]
-    result.votes[point[wins]] = ballots.data[winner[wins]]
+    result.votes[point[wins]] = np.rint(ballots.data[winner[wins]])
     return result
 
 

@@ -19,6 +19,7 @@ class Candidates:
 
     logits: Float[Tensor, "masks rows columns"]
     score: Float[Tensor, " masks"]
+    """How sure SAM is of the outline, 0..1."""
     prompt: Int64[Tensor, " masks"]
     """Which prompt each answers."""
 
@@ -76,19 +77,18 @@ def iou(
 class QualityConfig:
     """Which of SAM's answers are good enough to keep."""
 
-    min_iou: float = 0.75
-    """IoU with the true mask that SAM itself must expect."""
-    min_stability: float = 0.8
+    min_score: float = 0.65
+    """The IoU with the true mask that SAM itself expects, times the stability of the outline."""
     min_area_px: int = 100
     """Smallest mask, in pixels of the image."""
     whole_tolerance: float = 0.08
-    """A larger answer to the same prompt wins if its expected IoU is at most this much below the best."""
+    """A larger answer to the same prompt wins if its score is at most this much below the best."""
     same_iou: float = 0.7
     """Overlap from which two masks are the same thing."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        for name in ("min_iou", "min_stability", "whole_tolerance", "same_iou"):
+        for name in ("min_score", "whole_tolerance", "same_iou"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must lie in 0..1")
         if self.min_area_px < 1:
@@ -101,13 +101,11 @@ def good_candidates(answers: PromptedMasks, pixel_area: float, config: QualityCo
     Args:
         pixel_area: image pixels for each low-resolution pixel.
     """
-    iou_3 = answers.iou[:, 1:].clamp(0, 1)
-    logits_3 = answers.logits[:, 1:]
-    prompt, answer = torch.nonzero(iou_3 >= config.min_iou, as_tuple=True)
-    logits, score = logits_3[prompt, answer], iou_3[prompt, answer]
+    logits = answers.logits[:, 1:]
+    score = answers.iou[:, 1:].clamp(0, 1) * stability(logits)
     area = (logits > 0).sum((-2, -1)) * pixel_area
-    good = (stability(logits) >= config.min_stability) & (area >= config.min_area_px)
-    return Candidates(logits=logits[good], score=score[good], prompt=prompt[good])
+    prompt, answer = torch.nonzero((score >= config.min_score) & (area >= config.min_area_px), as_tuple=True)
+    return Candidates(logits=logits[prompt, answer], score=score[prompt, answer], prompt=prompt)
 
 
 def one_each(candidates: Candidates, config: QualityConfig) -> Candidates:

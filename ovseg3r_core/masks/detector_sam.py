@@ -41,7 +41,7 @@ class DetectorSamConfig:
     quality: QualityConfig = field(default_factory=QualityConfig)
     max_prompts: int = 96
     """Points asked in one frame at most."""
-    points_at_once: int = 12
+    points_at_once: int = 4
     """Points asked before looking again which gaps are left."""
     smallest_gap: float = 0.025
     """Radius of the smallest gap worth a point, as a share of the image's longer side."""

@@ -5,6 +5,8 @@ import numpy as np
 from jaxtyping import Bool, Int64
 from numpy import ndarray
 
+_SPACING = 1.5  # points of one call keep this many gap radii apart: an answer to one often closes the whole gap
+
 
 def gap_centres(
     covered: Bool[ndarray, "rows columns"], count: int, smallest_radius: float
@@ -24,7 +26,7 @@ def gap_centres(
         if radius < smallest_radius:
             break
         points.append((column, row))
-        distance[disc(distance.shape, (int(column), int(row)), float(radius))] = 0
+        distance[disc(distance.shape, (int(column), int(row)), _SPACING * float(radius))] = 0
     return np.array(points, dtype=np.int64).reshape(-1, 2)
 
 

@@ -1,7 +1,7 @@
 """The protocol that every source of 2D masks follows, and of detectors that give named boxes."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -11,6 +11,7 @@ from numpy import ndarray
 from ovseg3r_core.types import Frame, Mask
 
 
+@runtime_checkable
 class MaskProposer(Protocol):
     """Finds the things of one frame."""
 
@@ -43,6 +44,7 @@ class Detections:
         return Detections(boxes=self.boxes[chosen], scores=self.scores[chosen], names=names)
 
 
+@runtime_checkable
 class Detector(Protocol):
     """Finds named boxes in an image."""
 

@@ -181,5 +181,5 @@ def _heads(
     return vectors.unflatten(-1, (heads, -1)).transpose(-2, -3)
 
 
-def _head_weights(weight: Float[Tensor, "heads*depth channels"], heads: int) -> Float[Tensor, "heads depth channels"]:
+def _head_weights(weight: Float[Tensor, "projected channels"], heads: int) -> Float[Tensor, "heads depth channels"]:
     return weight.unflatten(0, (heads, -1))

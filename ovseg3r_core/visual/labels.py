@@ -69,9 +69,7 @@ def _draw_leader(draw: ImageDraw.ImageDraw, label: Label, place: _Rectangle, fon
         draw.ellipse(_around(label.anchor, radius, radius), fill=label.color, outline=(40, 40, 40), width=font_px // 12)
 
 
-def _draw_plate(
-    draw: ImageDraw.ImageDraw, label: Label, place: _Rectangle, font: _Font, font_px: int
-) -> None:
+def _draw_plate(draw: ImageDraw.ImageDraw, label: Label, place: _Rectangle, font: _Font, font_px: int) -> None:
     left, top, _, bottom = place
     draw.rounded_rectangle(place, radius=font_px / 3, fill=(255, 255, 255), outline=(90, 90, 90), width=font_px // 14)
     middle = (top + bottom) / 2

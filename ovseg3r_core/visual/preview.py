@@ -180,4 +180,5 @@ def _count(objects: int) -> str:
 
 
 def _caption(draw: ImageDraw.ImageDraw, text: str, at: tuple[int, int], font_px: int = _FONT_PX) -> None:
-    draw.text(at, text, fill=(110, 110, 110), font=ImageFont.load_default(font_px))
+    font = ImageFont.load_default(font_px)
+    draw.text(at, text, fill=(90, 90, 90), font=font, stroke_width=font_px // 6, stroke_fill=(_BACKGROUND,) * 3)

@@ -101,7 +101,9 @@ def _log_cameras(recording: "rr.RecordingStream", keyframes: Sequence[Frame]) ->
         pinhole = rr.Pinhole(
             image_from_camera=K, resolution=size, camera_xyz=rr.ViewCoordinates.RDF, image_plane_distance=0.25
         )
-        recording.log("map/camera/image", pinhole, rr.EncodedImage(contents=_jpeg(frame.color, size), media_type="image/jpeg"))
+        recording.log(
+            "map/camera/image", pinhole, rr.EncodedImage(contents=_jpeg(frame.color, size), media_type="image/jpeg")
+        )
 
 
 def _blueprint(
@@ -121,9 +123,7 @@ def _blueprint(
         origin="/map", contents=["+ $origin/seen"], name="as seen", eye_controls=eye, line_grid=False
     )
     camera = rrb.Spatial2DView(origin="/map/camera/image", name="camera")
-    return rrb.Blueprint(
-        rrb.Horizontal(found, rrb.Vertical(seen, camera), column_shares=[2, 1]), collapse_panels=True
-    )
+    return rrb.Blueprint(rrb.Horizontal(found, rrb.Vertical(seen, camera), column_shares=[2, 1]), collapse_panels=True)
 
 
 def _view_coordinates(up_map: Float64[ndarray, "3"]) -> "rr.ViewCoordinates":
