@@ -166,15 +166,15 @@ def bag(
     frames: FrameRange = "::",
 ) -> None:
     """Write any sequence as a rosbag2 with images, CameraInfo and /tf."""
-    from ovseg3r_core.sequences.sequence import open_sequence
     from ovseg3r_core.sequences.bag_writer import write_bag
+    from ovseg3r_core.sequences.sequence import open_sequence
 
     source = open_sequence(sequence, format, parse_range(frames))
     with err.status(f"writing {len(source)} frames"):
         written = write_bag(source, out_path)
     out.print(f"{written.frames} frames in {out_path}", highlight=False, soft_wrap=True)
-    for rejected in written.rejected:
-        err.print(f"left out: {escape(str(rejected))}", highlight=False, soft_wrap=True)
+    for reason, count in written.rejected.items():
+        err.print(f"left out: {count} {reason}", highlight=False)
 
 
 @app.command(epilog="Examples:\n\n  ovseg3r view office")

@@ -24,7 +24,13 @@ def objects_table(snapshot: "MapSnapshot", namer: "Namer") -> Table:
     table.caption = f"and {len(records) - len(known)} objects without a name"
     for r in known:
         table.add_row(
-            str(r.id), r.label, f"{r.score:.2f}", str(r.observations), str(r.points), metres(r.centre), metres(r.box.size)
+            str(r.id),
+            r.label,
+            f"{r.score:.2f}",
+            str(r.observations),
+            str(r.points),
+            metres(r.centre),
+            metres(r.box.size),
         )
     return table
 
@@ -34,9 +40,7 @@ def answer_table(result: QueryResult) -> Table:
     table = Table("id", "label", "score", "centre (m)", "size (m)")
     for hit in result.hits:
         record = hit.object
-        table.add_row(
-            str(record.id), record.label, f"{hit.score:.2f}", metres(record.centre), metres(record.box.size)
-        )
+        table.add_row(str(record.id), record.label, f"{hit.score:.2f}", metres(record.centre), metres(record.box.size))
     return table
 
 

@@ -47,15 +47,12 @@ def write_on_points(
         How many instances have both a vertex and a label of the vocabulary.
     """
     on_points = transfer_labels(snapshot.cloud.xyz, snapshot.instance(), xyz)
-    kept = [
-        (record, label_id)
-        for record in snapshot.objects
-        if (label_id := label_id(record.label, namer)) != NO_LABEL and (on_points == record.id).any()
-    ]
+    ids = {record: label_id(record.label, namer) for record in snapshot.objects}
+    kept = [record for record, label in ids.items() if label != NO_LABEL and (on_points == record.id).any()]
     instances = Instances(
-        masks=np.array([on_points == record.id for record, _ in kept], bool).reshape(-1, len(xyz)),
-        labels=np.array([label_id for _, label_id in kept], np.int64),
-        scores=np.array([record.score for record, _ in kept], np.float64),
+        masks=np.array([on_points == record.id for record in kept], bool).reshape(-1, len(xyz)),
+        labels=np.array([ids[record] for record in kept], np.int64),
+        scores=np.array([record.score for record in kept], np.float64),
     )
     write_scannet_submission(folder / "scannet", scene, instances)
     return len(kept)

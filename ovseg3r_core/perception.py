@@ -1,9 +1,9 @@
 """The whole method on one page: frames in, named 3D objects out, free text answered.
 
-    frame ─► fuse into the surface                                   every frame
-          ─► masks ─► lift onto the surface ─► associate             every keyframe
-    views ─► lift all masks again ─► consensus ─► redraw the objects now and then
-    text  ─► compare with the names of the objects                   at any time, on a snapshot
+frame ─► fuse into the surface                                   every frame
+      ─► masks ─► lift onto the surface ─► associate             every keyframe
+views ─► lift all masks again ─► consensus ─► redraw the objects now and then
+text  ─► compare with the names of the objects                   at any time, on a snapshot
 """
 
 from collections import Counter
@@ -144,11 +144,13 @@ class Perception:
         return carry(view.ids, view.tags, seen, cloud, view.depth_m, view.index, self.config.lifting)
 
     def _tell_structure(self, cloud: SceneCloud) -> None:
-        """Mark the nameless objects that are pieces of the walls, the floor or the ceiling."""
-        planes = find_structure(cloud, self.config.tsdf.voxel_size_m, self._up(cloud), self.config.structure)
+        """Mark the objects that are pieces of the walls, the floor or the ceiling."""
+        config = self.config.structure
+        planes = find_structure(cloud, self.config.tsdf.voxel_size_m, self._up(cloud), config)
         for id_, points in self.objects.ownership.points_of().items():
-            obj = self.objects.objects[id_]
-            obj.structure = None if self.objects.name(id_) else structure_kind(points, cloud, planes, self.config.structure)
+            named = self.objects.name(id_) is not None
+            kind = structure_kind(points, cloud, planes, named=named, config=config)
+            self.objects.objects[id_].structure = kind
 
     def _up(self, cloud: SceneCloud) -> Float64[ndarray, "3"]:
         camera_up = np.array([-view.T_map_camera[:3, 1] for view in self.views]).reshape(-1, 3)

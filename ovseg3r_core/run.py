@@ -43,7 +43,13 @@ def config_of(*, online: bool) -> PerceptionConfig:
 def perceive(source: Sequence, proposer: MaskProposer, *, online: bool, device: str, console: Console) -> Perception:
     """Feed a whole sequence to the method, with a progress bar, and look at all views together at the end."""
     perception = Perception(proposer, same_name, config_of(online=online), device=device)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(source.name, total=len(source))
         for item in source.read():

@@ -111,6 +111,6 @@ def test_a_folder_without_masks_is_refused(tmp_path: Path) -> None:
 def test_masks_of_a_real_shelf_lie_on_its_things(shared_data: Path) -> None:
     proposer = build_proposer(f"files:{shared_data / 'apc_shelf'}")
     masks = {m.label: m for m in proposer.propose(frame(0, 480, 640), np.zeros((480, 640), bool))}
-    assert {"kleenex tissue box", "i am a bunny book", "creativity chenille stems"} <= set(masks)
+    assert set(masks) > {"kleenex tissue box", "i am a bunny book", "creativity chenille stems"}
     assert masks["kleenex tissue box"].pixels[320, 400] and masks["i am a bunny book"].pixels[300, 230]
-    assert all(0.3 < mask.score <= 1 and 500 < mask.pixels.sum() < 40_000 for mask in masks.values())
+    assert all(0.3 < mask.score <= 1 and mask.pixels.sum() < 40_000 for mask in masks.values())

@@ -34,6 +34,8 @@ class ConsensusConfig:
     """... and its own masks cover at least this share of what it sees of it."""
     min_held: float = 0.75
     """A mask of that view holds the mask when it covers this share of its covered points."""
+    min_named_share: float = 0.3
+    """Views that hold a thing in a named mask, against those that cut it into nameless parts and are forgiven."""
     min_shared: float = 0.3
     """A nameless mask holds a named one only if this share of its own points belong to that one."""
     max_split: float = 0.35
@@ -129,7 +131,10 @@ def ask_views(
     holds &= ~named[row] | evidence.named[mask] | (shared.data >= config.min_shared * mask_size[mask])
     held = _sum_by(row[holds], view[holds], np.ones(holds.sum()), visible.shape) > 0
     split = opinion & ~held
-    forgiven = split & named[:, None] & (masked_by_named < 0.5 * masked)
+    by_named = holds & evidence.named[mask]
+    whole_in = _sum_by(row[by_named], view[by_named], np.ones(by_named.sum()), visible.shape).sum(axis=1)
+    forgiven = split & (masked_by_named < 0.5 * masked)
+    forgiven &= (whole_in >= config.min_named_share * forgiven.sum(axis=1))[:, None] & (whole_in > 0)[:, None]
     held_by = sparse.csr_array((np.ones(holds.sum(), np.float32), (row[holds], mask[holds])), shared.shape)
     views = sparse.csr_array((opinion & ~forgiven).astype(np.float32))
     return Opinions(views=views, held_by=held_by, split=(split & ~forgiven).sum(axis=1))
@@ -196,6 +201,6 @@ def _join(i: Int64[ndarray, " pairs"], j: Int64[ndarray, " pairs"], nodes: int) 
 def _pool(group: Int64[ndarray, " nodes"], rows: sparse.csr_array) -> sparse.csr_array:
     """The union of the rows of each group; entries are 0 or 1."""
     pool = sparse.csr_array((np.ones(len(group), np.float32), (group, np.arange(len(group)))))
-    union = (pool @ rows).tocsr()
+    union = sparse.csr_array(pool @ rows)
     union.data = np.minimum(union.data, 1)
     return union

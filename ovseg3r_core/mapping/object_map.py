@@ -14,7 +14,7 @@ from numpy import ndarray
 
 from ovseg3r_core.mapping.association import NEW, UNCLEAR, AssociationConfig, match_mask, visible_counts
 from ovseg3r_core.mapping.consensus import ConsensusConfig, cluster_masks
-from ovseg3r_core.mapping.objects import MapObject, NamingConfig, Observation, SameName, vote_name, UNNAMED
+from ovseg3r_core.mapping.objects import UNNAMED, MapObject, NamingConfig, Observation, SameName, vote_name
 from ovseg3r_core.mapping.ownership import NOBODY, Ownership, connected_parts, vote_owners
 from ovseg3r_core.types import LiftedMask, ObjectRecord, SceneCloud, ViewIncidence
 
@@ -131,7 +131,7 @@ class ObjectMap:
             first = len(members)
             owner[points] = np.where(part < parts, first + part, NOBODY)
             members |= {first + p: [] for p in range(parts)}
-            for index in np.flatnonzero(cluster == id_):
+            for index in np.flatnonzero(cluster == id_).tolist():
                 mask = lifted[index]
                 of_mask = owner[mask.points] - first
                 shown = np.bincount(of_mask[(of_mask >= 0) & (of_mask < parts)], minlength=parts)
@@ -139,9 +139,7 @@ class ObjectMap:
                     members[first + int(p)].append(mask)
         return Ownership(owner, votes.votes), {g: masks for g, masks in members.items() if masks}
 
-    def _has_evidence(
-        self, masks: Sequence[LiftedMask], points: ndarray, seen: Sequence[ViewIncidence]
-    ) -> bool:
+    def _has_evidence(self, masks: Sequence[LiftedMask], points: ndarray, seen: Sequence[ViewIncidence]) -> bool:
         """Whether enough of the views that see the object masked it."""
         enough = 0.3 * np.count_nonzero(points)
         could_see = sum(np.count_nonzero(points[view.points]) >= enough for view in seen)
@@ -199,4 +197,3 @@ def _observation(mask: LiftedMask, stamp_s: float) -> Observation:
         label=mask.label,
         embedding=mask.embedding,
     )
-

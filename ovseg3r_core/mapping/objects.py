@@ -54,9 +54,7 @@ class MapObject:
         """In how many views it was observed."""
         return len({observation.view for observation in self.observations})
 
-    def record(
-        self, xyz_map: Float32[ndarray, "points 3"], config: NamingConfig, same_name: SameName
-    ) -> ObjectRecord:
+    def record(self, xyz_map: Float32[ndarray, "points 3"], config: NamingConfig, same_name: SameName) -> ObjectRecord:
         """The object as readers see it, given the points it owns."""
         label, confidence = vote_name(self.observations, config, same_name)
         if self.structure:
@@ -86,9 +84,7 @@ class MapObject:
         return (total / max(float(np.linalg.norm(total)), 1e-12)).astype(np.float32)
 
 
-def vote_name(
-    observations: Sequence[Observation], config: NamingConfig, same_name: SameName
-) -> tuple[str, float]:
+def vote_name(observations: Sequence[Observation], config: NamingConfig, same_name: SameName) -> tuple[str, float]:
     """The name with the largest sum of detector scores, and a confidence 0..1.
 
     Names that mean the same vote together, under the spelling that has most votes of its own. A name that

@@ -12,7 +12,7 @@ from jaxtyping import Float32, Int32, Int64
 from numpy import ndarray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from ovseg3r_core.types import LiftedMask
 
@@ -49,10 +49,10 @@ class Ownership:
         fresh = Ownership.empty(len(to_xyz))
         if not len(from_xyz) or not len(to_xyz):
             return fresh
-        distance, nearest = cKDTree(from_xyz).query(to_xyz, distance_upper_bound=max_distance_m, workers=-1)
+        distance, nearest = KDTree(from_xyz).query(to_xyz, distance_upper_bound=max_distance_m, workers=-1)
         known = np.isfinite(distance)
-        fresh.owner[known] = self.owner[nearest[known]]
-        fresh.votes[known] = self.votes[nearest[known]]
+        source = np.asarray(nearest)[known]
+        fresh.owner[known], fresh.votes[known] = self.owner[source], self.votes[source]
         return fresh
 
     def points_of(self) -> dict[int, Int64[ndarray, " members"]]:
@@ -102,7 +102,7 @@ def vote_owners(
 
 def connected_parts(xyz: Float32[ndarray, "points 3"], radius_m: float) -> Int32[ndarray, " points"]:
     """The connected part each point lies in when points closer than the radius hang together; 0 is the largest."""
-    pairs = cKDTree(xyz).query_pairs(radius_m, output_type="ndarray")
+    pairs = KDTree(xyz).query_pairs(radius_m, output_type="ndarray")
     links = sparse.coo_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), (len(xyz), len(xyz)))
     _, part = connected_components(links, directed=False)
     rank = np.argsort(np.argsort(-np.bincount(part), kind="stable"), kind="stable")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float32, Float64
+from jaxtyping import Bool, Float32, Float64, Int64
 from numpy import ndarray
 
 from ovseg3r_core.types import SceneCloud
@@ -26,7 +26,9 @@ class StructureConfig:
     max_behind: float = 0.03
     """At most this share of the scene lies behind a wall, floor or ceiling."""
     min_flat: float = 0.8
-    """A piece of structure has this share of its points on the plane."""
+    """A piece of structure has this share of its points on structural planes ..."""
+    min_flat_named: float = 0.95
+    """... and this share when a detector has a name for it: "dining table", said of the floor."""
     big_piece: float = 0.3
     """A flat object with this share of the plane's points is the plane, whatever its colour."""
     max_color_difference: float = 18.0
@@ -44,9 +46,7 @@ class Plane:
     points: Bool[ndarray, " points"]
 
 
-def up_direction(
-    normal: Float32[ndarray, "points 3"], camera_up: Float64[ndarray, "views 3"]
-) -> Float64[ndarray, "3"]:
+def up_direction(normal: Float32[ndarray, "points 3"], camera_up: Float64[ndarray, "views 3"]) -> Float64[ndarray, "3"]:
     """Which way is up in the map: the cameras' mean up, corrected by the surfaces that face about that way."""
     z = np.array([0.0, 0.0, 1.0])
     if not len(camera_up):
@@ -86,18 +86,28 @@ def find_structure(
 
 
 def structure_kind(
-    members: ndarray, cloud: SceneCloud, planes: Sequence[Plane], config: StructureConfig
+    members: Int64[ndarray, " members"],
+    cloud: SceneCloud,
+    planes: Sequence[Plane],
+    *,
+    named: bool,
+    config: StructureConfig,
 ) -> str | None:
-    """ "wall", "floor" or "ceiling" when the object with these points is a piece of one, else None."""
-    for plane in planes:
-        if np.mean(plane.points[members]) < config.min_flat:
-            continue
-        if np.count_nonzero(plane.points[members]) >= config.big_piece * np.count_nonzero(plane.points):
-            return plane.kind
-        difference = _median_lab(cloud.color[members]) - _median_lab(cloud.color[plane.points])
-        if np.linalg.norm(difference) <= config.max_color_difference:
-            return plane.kind
-    return None
+    """ "wall", "floor" or "ceiling" when the object with these points is a piece of them, else None.
+
+    Args:
+        named: a detector has a name for the object; only its colour can then show that it is mistaken.
+    """
+    on_plane = [np.count_nonzero(plane.points[members]) for plane in planes]
+    if not planes or sum(on_plane) < config.min_flat * len(members):  # one mask may take in two walls and a corner
+        return None
+    most = planes[int(np.argmax(on_plane))]
+    if not named and max(on_plane) >= config.big_piece * np.count_nonzero(most.points):
+        return most.kind
+    if named and sum(on_plane) < config.min_flat_named * len(members):
+        return None
+    difference = _median_lab(cloud.color[members]) - _median_lab(cloud.color[most.points])
+    return most.kind if np.linalg.norm(difference) <= config.max_color_difference else None
 
 
 def _largest_plane(

@@ -69,14 +69,16 @@ class ZeroShotDetector:
         found = sorted(found, reverse=True)[: self._config.max_boxes]
         height, width = color.shape[:2]
         boxes = np.array([box for _, _, box in found], dtype=np.float32).reshape(-1, 4)
-        return Detections(
+        everything = Detections(
             boxes=boxes.clip(0, np.array([width, height, width, height], dtype=np.float32)),
             scores=np.array([score for score, _, _ in found], dtype=np.float32),
             names=tuple(name for _, name, _ in found),
         )
+        left, top, right, bottom = everything.boxes.T  # OWLv2 pads the picture and may find things beside it
+        return everything.at(np.flatnonzero((right > left) & (bottom > top)).tolist())
 
     def _ask(self, color: ndarray, texts: list[str]) -> list[tuple[float, str, list[float]]]:
-        inputs = self._processor(images=color, text=[texts], return_tensors="pt").to(self._device)
+        inputs = self._processor(images=color, text=[texts], truncation=True, return_tensors="pt").to(self._device)
         outputs = self._model(**inputs)
         answer = self._processor.post_process_grounded_object_detection(
             outputs, threshold=self._config.min_score, target_sizes=[color.shape[:2]], text_labels=[texts]

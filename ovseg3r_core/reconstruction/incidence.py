@@ -29,7 +29,9 @@ class IncidenceConfig:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must not be negative")
 
 
-def see_points(xyz: Float32[ndarray, "points 3"], view: PosedDepth, config: IncidenceConfig | None = None) -> ViewIncidence:
+def see_points(
+    xyz: Float32[ndarray, "points 3"], view: PosedDepth, config: IncidenceConfig | None = None
+) -> ViewIncidence:
     """The points that project into the image and lie on the surface its depth measures there.
 
     Args:

@@ -1,5 +1,6 @@
 """What all folder formats share: a list of files a frame, read and checked one by one."""
 
+import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -10,12 +11,14 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from ovseg3r_core.checks import Rejected, check_frame, check_pose
-from ovseg3r_core.sequences.calibration import Calibration, resample, undistort
+from ovseg3r_core.sequences.calibration import TUM_CAMERAS, Calibration, resample, undistort
 from ovseg3r_core.sequences.images import read_color, read_depth
 from ovseg3r_core.sequences.prefetch import prefetch
 from ovseg3r_core.types import Frame
 
 _NOMINAL_RATE_HZ = 30.0
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,13 +130,29 @@ def pose_from_numbers(numbers: Iterable[float], name: str) -> Float64[ndarray, "
         raise Rejected(rejected.reason, f"{name}: {rejected}") from rejected
 
 
+def _published_distortion(K: Float64[ndarray, "rows rows"], path: Path) -> tuple[float, ...]:
+    intrinsics = (K[0, 0], K[1, 1], K[0, 2], K[1, 2])
+    for name, known in TUM_CAMERAS.items():
+        if known.distorts and np.allclose(intrinsics, (known.fx, known.fy, known.cx, known.cy), atol=1e-3):
+            logger.warning("%s is the camera of TUM %s: its published lens distortion is removed", path, name)
+            return known.distortion
+    return ()
+
+
 def read_calibration(path: Path, distortion_path: Path | None = None) -> Calibration:
-    """Intrinsics from a 3x3 or 4x4 matrix in a text file, distortion from a file of k1 k2 p1 p2 [k3]."""
+    """Intrinsics from a 3x3 or 4x4 matrix in a text file, distortion from a file of k1 k2 p1 p2 [k3].
+
+    Where there is no such file and the intrinsics are exactly those of a camera with a published lens, that lens's
+    distortion is taken; a file of zeros says that the images have none left.
+    """
     numbers = read_numbers(path)
     if len(numbers) not in (9, 16):
         raise Rejected("bad_intrinsics", f"{path} holds {len(numbers)} numbers; give a 3x3 or 4x4 intrinsic matrix")
     K = np.array(numbers).reshape(3, 3) if len(numbers) == 9 else np.array(numbers).reshape(4, 4)
-    distortion = tuple(read_numbers(distortion_path)) if distortion_path and distortion_path.exists() else ()
+    if distortion_path and distortion_path.exists():
+        distortion = tuple(read_numbers(distortion_path))
+    else:
+        distortion = _published_distortion(K, path)
     try:
         return Calibration(
             fx=float(K[0, 0]), fy=float(K[1, 1]), cx=float(K[0, 2]), cy=float(K[1, 2]), distortion=distortion

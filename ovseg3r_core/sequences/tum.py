@@ -8,7 +8,7 @@ import numpy as np
 
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.sequences.association import associate
-from ovseg3r_core.sequences.calibration import Calibration
+from ovseg3r_core.sequences.calibration import TUM_CAMERAS, Calibration
 from ovseg3r_core.sequences.folder import FolderSequence, FrameFiles, read_calibration, read_numbers
 from ovseg3r_core.sequences.poses import Trajectory, pose_from_quaternion
 
@@ -19,15 +19,6 @@ NEEDS = (
 _MAX_IMAGE_SKEW_S = 0.02
 _MAX_POSE_GAP_S = 0.1  # the motion capture runs at 100 Hz: a longer gap is a camera it lost
 _DEPTH_UNIT_M = 1 / 5000
-_PUBLISHED = {  # the colour cameras' calibrations of the benchmark's page; freiburg3 is published undistorted
-    "freiburg1": Calibration(
-        fx=517.3, fy=516.5, cx=318.6, cy=255.3, distortion=(0.2624, -0.9531, -0.0054, 0.0026, 1.1633)
-    ),
-    "freiburg2": Calibration(
-        fx=520.9, fy=521.0, cx=325.1, cy=249.7, distortion=(0.2312, -0.7849, -0.0033, -0.0001, 0.9172)
-    ),
-    "freiburg3": Calibration(fx=535.4, fy=539.2, cx=320.1, cy=247.6),
-}
 _ROS_DEFAULT = Calibration(fx=525.0, fy=525.0, cx=319.5, cy=239.5)
 
 logger = logging.getLogger(__name__)
@@ -94,7 +85,7 @@ def _calibration(path: Path) -> Calibration:
         return read_calibration(path / "camera-intrinsics.txt", path / "camera-distortion.txt")
     if (path / "calibration.txt").exists():
         return _read_line(path / "calibration.txt")
-    for name, calibration in _PUBLISHED.items():
+    for name, calibration in TUM_CAMERAS.items():
         if name in path.resolve().name or name.replace("freiburg", "fr") in path.resolve().name:
             return calibration
     logger.warning("%s names no freiburg camera and has no calibration.txt: taking fx = fy = 525", path)
