@@ -5,6 +5,7 @@ What a verb needs is imported when it runs: `ovseg3r query` must not wait for wh
 
 import json
 import logging
+import os
 import sys
 import time
 from enum import Enum
@@ -16,6 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from ovseg3r_core.cli_tables import answer_table, objects_table, report_text, weights_table
+from ovseg3r_core.models import FetchFailed
 
 app = typer.Typer(
     help="Open-vocabulary 3D objects from RGB-D video: map them, name them, ask for them by free text.",
@@ -48,9 +50,11 @@ class Device(str, Enum):
 def main() -> None:
     """Run the command line; what the user can mend is one line on stderr and exit code 2, not a traceback."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    # Idle OpenMP threads that spin make a busy machine five times slower; torch reads this when it is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ImportError, FetchFailed) as error:
         err.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(2)
 
@@ -59,7 +63,7 @@ SequencePath = Annotated[Path, typer.Argument(help="Folder of a recorded sequenc
 MapPath = Annotated[Path, typer.Argument(metavar="MAP", help="A saved map, or the --out folder that holds it.")]
 OutPath = Annotated[Path, typer.Option("--out", help="Folder for the results; made if it is not there.")]
 FormatName = Annotated[str, typer.Option(help="scannet, tum, 7scenes, replica or rosbag; auto tells by the files.")]
-FrameRange = Annotated[str, typer.Option(help="Which frames: A:B:STEP, each part optional.")]
+FrameRange = Annotated[str, typer.Option(help="Which frames, from A to B by STEP; every part may be left out.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON in place of tables.")]
 
 

@@ -40,22 +40,20 @@ def write_outputs(folder: Path, snapshot: MapSnapshot, namer: Namer, views: Sequ
 
 def write_on_points(
     folder: Path, scene: str, snapshot: MapSnapshot, namer: Namer, xyz: Float32[ndarray, "points 3"]
-) -> int:
+) -> None:
     """Carry the instances onto given vertices and write them in the ScanNet submission format.
 
-    Returns:
-        How many instances have both a vertex and a label of the vocabulary.
+    Objects that the vocabulary has no name for are written with label 0: class-agnostic scores count them, others
+    leave them out.
     """
     on_points = transfer_labels(snapshot.cloud.xyz, snapshot.instance(), xyz)
-    ids = {record: label_id(record.label, namer) for record in snapshot.objects}
-    kept = [record for record, label in ids.items() if label != NO_LABEL and (on_points == record.id).any()]
+    shown = [record for record in snapshot.objects if (on_points == record.id).any()]
     instances = Instances(
-        masks=np.array([on_points == record.id for record in kept], bool).reshape(-1, len(xyz)),
-        labels=np.array([ids[record] for record in kept], np.int64),
-        scores=np.array([record.score for record in kept], np.float64),
+        masks=np.array([on_points == record.id for record in shown], bool).reshape(-1, len(xyz)),
+        labels=np.array([label_id(record.label, namer) for record in shown], np.int64),
+        scores=np.array([record.score for record in shown], np.float64),
     )
     write_scannet_submission(folder / "scannet", scene, instances)
-    return len(kept)
 
 
 def objects_json(snapshot: MapSnapshot, namer: Namer) -> dict[str, Any]:

@@ -6,7 +6,9 @@ The rule, in this order:
 1. *The same thing twice.* Of two masks that agree nearly everywhere the one with a name stays, else the surer one.
 2. *A part of a thing.* A mask without a name that lies inside another mask, covers a fair share of it and is flush
    with it (no depth jump runs along their common border) is a part and goes: a drawer, a screen in its frame, the
-   seat of a chair. A mask with a name is never a part: a cup stays apart from the table it stands on.
+   seat of a chair. A mask with a name is never a part: a cup stays apart from the table it stands on. A mask
+   without a name that runs out of the image on two sides is background and has no parts: what is flush with a wall
+   or a floor is a door, a picture or a rug.
 3. *Small over large.* What is left is painted from the largest mask to the smallest, so a small thing keeps its
    pixels in front of a large one.
 4. *Left-overs.* A mask without a name that lost most of its pixels to smaller ones was no thing of its own (a desk
@@ -111,7 +113,8 @@ def _without_parts(
 ) -> list[int]:
     """Rule 2; a mask is held against the smallest of the masks that it could be a part of."""
     near_jump = cv2.dilate(jumps.astype(np.uint8), np.ones((_BORDER_PX, _BORDER_PX), dtype=np.uint8)) > 0
-    area, others = common.diagonal(), np.array(kept, dtype=np.int64)
+    area = common.diagonal()
+    others = np.array([i for i in kept if masks[i].label is not None or _sides(masks[i].pixels) < 2], dtype=np.int64)
     things = []
     for i in kept:
         larger = others[area[others] > area[i]]
@@ -123,6 +126,11 @@ def _without_parts(
                 continue
         things.append(i)
     return things
+
+
+def _sides(pixels: Bool[ndarray, "height width"]) -> int:
+    """At how many sides of the image a mask runs out of it."""
+    return sum(bool(side.any()) for side in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]))
 
 
 def _standing_off(

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.spatial.transform import Rotation
@@ -10,8 +10,6 @@ from scipy.spatial.transform import Rotation
 from ovseg3r_core.checks import DEPTH_LIMIT_M, Rejected, check_camera, check_color, check_depth, check_frame, check_pose
 from ovseg3r_core.types import Camera
 
-settings.register_profile("unhurried", deadline=None)  # the first example pays for imports, and machines differ
-settings.load_profile("unhurried")
 CAMERA = Camera(fx=50.0, fy=50.0, cx=3.5, cy=2.5, width=8, height=6)
 COLOR = np.full((6, 8, 3), 90, dtype=np.uint8)
 DEPTH = np.full((6, 8), 1500, dtype=np.uint16)

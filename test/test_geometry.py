@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
@@ -20,8 +20,6 @@ from ovseg3r_core.types import Box, Camera
 
 CAMERA = Camera(fx=100.0, fy=100.0, cx=50.0, cy=40.0, width=100, height=80)
 
-settings.register_profile("unhurried", deadline=None)  # the first example pays for imports, and machines differ
-settings.load_profile("unhurried")
 angles = st.floats(-3.0, 3.0)
 metres = st.floats(-50.0, 50.0)
 seeds = st.integers(0, 2**32 - 1)

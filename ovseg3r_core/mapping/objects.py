@@ -22,7 +22,7 @@ class NamingConfig:
 
     unnamed_vote: float = 0.25
     """What a view that found the thing but did not name it weighs against every name."""
-    min_share: float = 0.25
+    min_share: float = 0.3
     """The best name needs this share of all votes ..."""
     min_votes: float = 0.5
     """... and detector scores that add up to this, else the thing stays "object"."""

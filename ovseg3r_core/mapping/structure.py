@@ -29,8 +29,8 @@ class StructureConfig:
     """A piece of structure has this share of its points on structural planes ..."""
     min_flat_named: float = 0.95
     """... and this share when a detector has a name for it: "dining table", said of the floor."""
-    big_piece: float = 0.3
-    """A flat object with this share of the plane's points is the plane, whatever its colour."""
+    big_piece: float = 0.5
+    """A flat object with this share of the plane's points is the plane, whatever its colour; a door may have 0.3."""
     max_color_difference: float = 18.0
     """Pieces this close to the plane's colour, in CIELAB units, are the plane."""
     max_planes: int = 8
@@ -57,7 +57,7 @@ def up_direction(normal: Float32[ndarray, "points 3"], camera_up: Float64[ndarra
         facing = normal[normal @ up > np.cos(np.deg2rad(max_angle_deg))]
         if len(facing) < 100:
             break
-        median = np.median(facing, axis=0)
+        median = np.median(facing, axis=0).astype(np.float64)
         up = median / np.linalg.norm(median)
     return z if up @ z > np.cos(np.deg2rad(10)) else up  # a map that means to have z up is believed
 

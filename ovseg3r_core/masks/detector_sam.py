@@ -92,8 +92,9 @@ class DetectorSam:
         masks = answers.logits > 0
         large = masks.sum((-2, -1)) * embedding.pixel_area >= quality.min_area_px
         usable = large & (box_fit(masks, detections.boxes * (embedding.scale / 4)) >= self._config.min_box_iou)
-        choice = torch.where(usable[:, 0], 0, (answers.iou * usable).argmax(1))  # answer 0 is SAM's for boxes
-        logits = answers.logits[torch.arange(len(choice)), choice]
+        best = answers.iou.masked_fill(~usable, -torch.inf).argmax(1)
+        choice = torch.where(usable[:, 0], 0, best)  # answer 0 is SAM's own for boxes
+        logits = answers.logits[torch.arange(len(choice), device=choice.device), choice]
         good = torch.nonzero(usable.any(1))[:, 0]
         scores = torch.from_numpy(detections.scores).to(good.device)
         good = good[without_repeats(logits[good] > 0, scores[good], quality.same_iou)]

@@ -83,6 +83,8 @@ class ZeroShotDetector:
         answer = self._processor.post_process_grounded_object_detection(
             outputs, threshold=self._config.min_score, target_sizes=[color.shape[:2]], text_labels=[texts]
         )[0]
+        if not len(answer["scores"]):  # Grounding DINO's processor then gives one empty phrase
+            return []
         names = [closest_text(phrase, texts) for phrase in answer["text_labels"]]
         rows = zip(answer["scores"].tolist(), names, answer["boxes"].tolist(), strict=True)
         return [(score, name, box) for score, name, box in rows if name is not None]
