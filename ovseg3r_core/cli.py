@@ -10,7 +10,7 @@ import sys
 import time
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -18,6 +18,10 @@ from rich.markup import escape
 
 from ovseg3r_core.cli_tables import answer_table, objects_table, report_text, weights_table
 from ovseg3r_core.models import FetchFailed
+
+if TYPE_CHECKING:
+    from ovseg3r_core.language.encoder import TextEncoder
+    from ovseg3r_core.mapping.snapshot import MapSnapshot
 
 app = typer.Typer(
     help="Open-vocabulary 3D objects from RGB-D video: map them, name them, ask for them by free text.",
@@ -28,8 +32,8 @@ app = typer.Typer(
 models_app = typer.Typer(help="The weights: what they are, where they come from, whether they are whole.")
 app.add_typer(models_app, name="models", no_args_is_help=True)
 
-out = Console()
-err = Console(stderr=True)
+out = Console(emoji=False)  # ":B:" in A:B:STEP is no emoji
+err = Console(stderr=True, emoji=False)
 
 
 class Mode(str, Enum):
@@ -85,7 +89,7 @@ def segment(
         str,
         typer.Option(
             help="Source of 2D masks: default (detector + SAM), everything, sam:CHECKPOINT.pth, "
-            "hf:FOLDER (zero-shot detector + SAM), files:FOLDER."
+            "hf:FOLDER (zero-shot detector + SAM), files:FOLDER; each with +clip:ARCHITECTURE:CHECKPOINT to embed them."
         ),
     ] = "default",
     vocabulary: Annotated[
@@ -107,7 +111,9 @@ def segment(
     """
     from ovseg3r_core.language.minilm import MiniLm
     from ovseg3r_core.language.naming import Namer
+    from ovseg3r_core.language.open_clip_text import open_clip_text
     from ovseg3r_core.language.vocabulary import load_vocabulary
+    from ovseg3r_core.mapping.visual_queries import name_by_looks
     from ovseg3r_core.masks.build import build_proposer
     from ovseg3r_core.run import OnPoints, perceive, write_run
     from ovseg3r_core.scene_files import read_points_ply
@@ -123,11 +129,15 @@ def segment(
         namer = Namer(names, MiniLm())
     perception = perceive(source, proposer, online=mode is Mode.online, device=where, console=err)
     with err.status("writing the results"):
-        report = write_run(out_dir, perception, namer, start, target)
+        snapshot = perception.snapshot()
+        if vocabulary and snapshot.embeddings:
+            snapshot = name_by_looks(snapshot, names, open_clip_text(snapshot.embeddings.encoder.source, where))
+        report = write_run(out_dir, perception, snapshot, namer, start, target)
     if as_json:
         out.print_json(json.dumps(report))
     else:
-        out.print(objects_table(perception.snapshot(), namer), report_text(report, out_dir), sep="\n")
+        out.print(objects_table(snapshot, namer))
+        out.print(report_text(report, out_dir), highlight=False, soft_wrap=True)
 
 
 @app.command(
@@ -137,6 +147,10 @@ def query(
     map_dir: MapPath,
     text: Annotated[str, typer.Argument(help="What you are looking for, in your own words.")],
     top_k: Annotated[int, typer.Option(help="List at most this many objects.")] = 10,
+    clip: Annotated[
+        str | None,
+        typer.Option(metavar="ARCHITECTURE:CHECKPOINT", help="The OpenCLIP weights of the map, if they were moved."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask a map for objects by free text; the answer is found, ambiguous, none or blind."""
@@ -147,7 +161,8 @@ def query(
 
     snapshot = load_map(map_dir)
     known = (*snapshot.objects, *snapshot.structure)
-    result = QueryEngine(MiniLm()).answer(text, known, mapped=snapshot.views > 0, top_k=top_k)
+    engine = QueryEngine(MiniLm(), visual=encoder_of(snapshot, clip))
+    result = engine.answer(text, known, embeddings=snapshot.embeddings, mapped=snapshot.views > 0, top_k=top_k)
     if as_json:
         out.print_json(json.dumps(answer_json(result)))
     else:
@@ -176,7 +191,7 @@ def bag(
     source = open_sequence(sequence, format, parse_range(frames))
     with err.status(f"writing {len(source)} frames"):
         written = write_bag(source, out_path)
-    out.print(f"{written.frames} frames in {out_path}", highlight=False, soft_wrap=True)
+    out.print(f"{written.frames} frames in {escape(str(out_path))}", highlight=False, soft_wrap=True)
     for reason, count in written.rejected.items():
         err.print(f"left out: {count} {reason}", highlight=False)
 
@@ -207,7 +222,7 @@ def fetch_models(names: Annotated[list[str] | None, typer.Argument(help="Which o
         except (models.MissingModel, models.DamagedModel):
             with err.status(f"fetching {name}"):
                 path = models.fetch(name)
-        out.print(f"{name}: {path}", highlight=False, soft_wrap=True)
+        out.print(f"{name}: {escape(str(path))}", highlight=False, soft_wrap=True)
 
 
 @models_app.command("verify", epilog="Examples:\n\n  ovseg3r models verify")
@@ -218,6 +233,33 @@ def verify_models(names: Annotated[list[str] | None, typer.Argument(help="Which 
     for name in names or [model.name for model in models.MANIFEST]:
         models.verify(name)
         out.print(f"{name}: whole")
+
+
+def encoder_of(snapshot: "MapSnapshot", clip: str | None) -> "TextEncoder | None":
+    """The text side of what embedded a map's objects; None, with a warning where there should be one, without it."""
+    looks = snapshot.embeddings
+    if looks is None:
+        if clip:
+            raise ValueError("--clip: the map holds no embeddings: make it with --masks default+clip:...")
+        return None
+    from ovseg3r_core.language.open_clip_text import open_clip_text
+    from ovseg3r_core.mapping.visual_queries import check_encoder
+
+    try:
+        encoder = open_clip_text(clip or looks.encoder.source)
+        check_encoder(looks, encoder)
+        return encoder
+    except (ImportError, ValueError) as error:
+        if clip:
+            raise
+        reason = str(error).partition("\n")[0]
+        err.print(
+            f"[bold yellow]warning:[/] answered by names alone, for want of {escape(looks.encoder.name)} "
+            f"({escape(reason)}): give its weights with --clip ARCHITECTURE:CHECKPOINT",
+            highlight=False,
+            soft_wrap=True,
+        )
+        return None
 
 
 def pick_device(device: Device) -> str:

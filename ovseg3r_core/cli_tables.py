@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from ovseg3r_core.types import QueryResult
 
@@ -25,7 +27,7 @@ def objects_table(snapshot: "MapSnapshot", namer: "Namer") -> Table:
     for r in known:
         table.add_row(
             str(r.id),
-            r.label,
+            escape(r.label),
             f"{r.score:.2f}",
             str(r.observations),
             str(r.points),
@@ -40,15 +42,17 @@ def answer_table(result: QueryResult) -> Table:
     table = Table("id", "label", "score", "centre (m)", "size (m)")
     for hit in result.hits:
         record = hit.object
-        table.add_row(str(record.id), record.label, f"{hit.score:.2f}", metres(record.centre), metres(record.box.size))
+        table.add_row(
+            str(record.id), escape(record.label), f"{hit.score:.2f}", metres(record.centre), metres(record.box.size)
+        )
     return table
 
 
-def report_text(report: Mapping[str, Any], folder: Path) -> str:
+def report_text(report: Mapping[str, Any], folder: Path) -> Text:
     """The report in three lines."""
     frames, seconds = report["frames"], report["seconds"]
     dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(report["drops"].items())) or "none"
-    return (
+    return Text(
         f"{frames['fused']} of {frames['read']} frames fused at {report['fused_frames_per_second']:.0f} frames/s, "
         f"{report['keyframes']} keyframes, {report['masks']} masks; dropped: {dropped}\n"
         f"{seconds['total']:.0f} s in all, {seconds.get('masks', 0):.0f} s of it for masks; "

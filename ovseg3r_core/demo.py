@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float32, Int32
 from numpy import ndarray
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ovseg3r_core.cli_tables import metres, report_text
@@ -65,8 +66,8 @@ class Stage:
         start = time.perf_counter()
         perception = perceive(scene.source, self.proposer, online=False, device=self.device, console=self.err)
         with self.err.status("writing the results"):
-            report = write_run(folder, perception, self.namer, start)
-        snapshot = perception.snapshot()
+            snapshot = perception.snapshot()
+            report = write_run(folder, perception, snapshot, self.namer, start)
         names = {record.id: record.label for record in snapshot.objects}
         truth = scene.instance_at(snapshot.cloud.xyz)
         self.out.print(truth_table(scene.title, compare_maps(truth, scene.names, snapshot.instance(), names)))
@@ -90,7 +91,7 @@ def run_demo(folder: Path, device: str, out: Console, err: Console) -> None:
         room = room_scene()
     snapshot = stage.show(room, folder / "room")
     out.print(answers_table(snapshot, QueryEngine(encoder)))
-    out.print(f"Turn it round: ovseg3r view {folder / 'room'}", soft_wrap=True, highlight=False)
+    out.print(f"Turn it round: ovseg3r view {escape(str(folder / 'room'))}", soft_wrap=True, highlight=False)
 
 
 def bin_scene() -> Scene:
@@ -105,7 +106,9 @@ def bin_scene() -> Scene:
         truth[seen.points] = source.instances(0)[row, column].astype(np.int32)
         return np.where(truth > 0, truth, np.int32(-1))
 
-    return Scene(title="One real frame: a bin of shop goods", source=source, names=source.names, instance_at=instance_at)
+    return Scene(
+        title="One real frame: a bin of shop goods", source=source, names=source.names, instance_at=instance_at
+    )
 
 
 def room_scene() -> Scene:

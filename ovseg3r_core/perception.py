@@ -18,9 +18,9 @@ from ovseg3r_core.lifting import LiftingConfig, carry, clean_ids
 from ovseg3r_core.mapping.explained import explained_pixels
 from ovseg3r_core.mapping.object_map import MappingConfig, ObjectMap
 from ovseg3r_core.mapping.objects import SameName
-from ovseg3r_core.mapping.snapshot import MapSnapshot
+from ovseg3r_core.mapping.snapshot import MapSnapshot, ObjectEmbeddings
 from ovseg3r_core.mapping.structure import StructureConfig, find_structure, structure_kind, up_direction
-from ovseg3r_core.masks.proposer import MaskProposer
+from ovseg3r_core.masks.proposer import EmbedsMasks, MaskProposer
 from ovseg3r_core.reconstruction.incidence import see_points
 from ovseg3r_core.reconstruction.keyframes import KeyframeConfig, KeyframeSelector
 from ovseg3r_core.reconstruction.tsdf import TsdfConfig, TsdfVolume
@@ -66,6 +66,7 @@ class Perception:
     ) -> None:
         self.config = config or PerceptionConfig()
         self.proposer = proposer
+        self.encoder = proposer.encoder if isinstance(proposer, EmbedsMasks) else None
         self.map_frame = map_frame
         self.volume = TsdfVolume(self.config.tsdf, device="CUDA:0" if device == "cuda" else "CPU:0")
         self.keyframes = KeyframeSelector(self.config.keyframes)
@@ -105,14 +106,16 @@ class Perception:
         cloud = self.objects.cloud or self.volume.extract()
         records = self.objects.records()
         structure = {id_ for id_, obj in self.objects.objects.items() if obj.structure}
+        things = tuple(record for record in records if record.id not in structure)
         return MapSnapshot(
             map_frame=self.map_frame,
             cloud=cloud,
             owner=self.objects.ownership.owner if self.objects.cloud else np.full(len(cloud), -1, np.int32),
-            objects=tuple(record for record in records if record.id not in structure),
+            objects=things,
             structure=tuple(record for record in records if record.id in structure),
             up=tuple(self._up(cloud).tolist()),
             views=len(self.views),
+            embeddings=self._embeddings([record.id for record in things]),
         )
 
     def _look(self, frame: Frame) -> None:
@@ -151,6 +154,14 @@ class Perception:
             named = self.objects.name(id_) is not None
             kind = structure_kind(points, cloud, planes, named=named, config=config)
             self.objects.objects[id_].structure = kind
+
+    def _embeddings(self, ids: list[int]) -> ObjectEmbeddings | None:
+        found = {id_: row for id_ in ids if (row := self.objects.objects[id_].embedding()) is not None}
+        if self.encoder is None or not found:
+            return None
+        return ObjectEmbeddings(
+            encoder=self.encoder, ids=np.array(list(found), np.int32), vectors=np.stack(list(found.values()))
+        )
 
     def _up(self, cloud: SceneCloud) -> Float64[ndarray, "3"]:
         camera_up = np.array([-view.T_map_camera[:3, 1] for view in self.views]).reshape(-1, 3)

@@ -16,7 +16,7 @@ from ovseg3r_core.language.naming import Namer
 from ovseg3r_core.language.vocabulary import UNNAMED
 from ovseg3r_core.mapping.snapshot import MapSnapshot
 from ovseg3r_core.masks.proposer import MaskProposer
-from ovseg3r_core.outputs import write_json, write_on_points, write_outputs
+from ovseg3r_core.outputs import named, write_json, write_on_points, write_outputs
 from ovseg3r_core.perception import Perception, PerceptionConfig
 from ovseg3r_core.sequences.sequence import Sequence
 
@@ -44,7 +44,7 @@ def perceive(source: Sequence, proposer: MaskProposer, *, online: bool, device: 
     """Feed a whole sequence to the method, with a progress bar, and look at all views together at the end."""
     perception = Perception(proposer, same_name, config_of(online=online), device=device)
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -61,27 +61,32 @@ def perceive(source: Sequence, proposer: MaskProposer, *, online: bool, device: 
 
 
 def write_run(
-    folder: Path, perception: Perception, namer: Namer, start: float, on_points: OnPoints | None = None
+    folder: Path,
+    perception: Perception,
+    snapshot: MapSnapshot,
+    namer: Namer,
+    start: float,
+    on_points: OnPoints | None = None,
 ) -> dict[str, Any]:
     """Write every file of the contract.
 
     Args:
+        snapshot: the map that `perception` ended with.
         start: when the run began, by `time.perf_counter`.
 
     Returns:
         The content of `report.json`.
     """
-    snapshot = perception.snapshot()
     with perception.clock("write"):
         write_outputs(folder, snapshot, namer, perception.views)
         if on_points:
             write_on_points(folder, on_points.scene, snapshot, namer, on_points.xyz)
-    report = report_of(perception, snapshot, time.perf_counter() - start)
+    report = report_of(perception, snapshot, namer, time.perf_counter() - start)
     write_json(folder / "report.json", report)
     return report
 
 
-def report_of(perception: Perception, snapshot: MapSnapshot, seconds: float) -> dict[str, Any]:
+def report_of(perception: Perception, snapshot: MapSnapshot, namer: Namer, seconds: float) -> dict[str, Any]:
     """Counts, seconds by stage, peak memory and drops by reason."""
     clock = perception.clock
     return {
@@ -90,7 +95,7 @@ def report_of(perception: Perception, snapshot: MapSnapshot, seconds: float) -> 
         "masks": sum(len(view.tags) for view in perception.views),
         "points": len(snapshot.cloud),
         "objects": len(snapshot.objects),
-        "named_objects": sum(record.label != UNNAMED for record in snapshot.objects),
+        "named_objects": sum(named(record, namer).label != UNNAMED for record in snapshot.objects),
         "structure": len(snapshot.structure),
         "drops": dict(perception.drops),
         "seconds": {"total": seconds} | dict(clock.seconds),

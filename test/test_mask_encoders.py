@@ -9,13 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import open_clip
 import pytest
 import torch
 import transformers
 from jaxtyping import Bool
 from numpy import ndarray
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
+from tiny_clip import write_tiny_clip
 
 from ovseg3r_core.masks.build import build_proposer
 from ovseg3r_core.masks.clip_embedding import ClipEmbedded, ClipImages, crop
@@ -129,20 +129,9 @@ def test_phrases_are_taken_for_the_closest_text() -> None:
 
 @pytest.fixture(scope="module")
 def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Registers the architecture "tiny" with open_clip and writes weights for it."""
+    """Weights of the architecture "tiny" as safetensors and as a torch file."""
     folder = tmp_path_factory.mktemp("clip")
-    tower = {"width": 16, "layers": 1}
-    config = {
-        "embed_dim": 12,
-        "vision_cfg": {**tower, "image_size": 32, "patch_size": 8, "head_width": 8},
-        "text_cfg": {**tower, "context_length": 8, "vocab_size": 49408, "heads": 2},
-    }
-    (folder / "tiny.json").write_text(json.dumps(config))
-    open_clip.add_model_config(folder / "tiny.json")
-    torch.manual_seed(0)
-    model = open_clip.create_model("tiny")
-    save_file(model.state_dict(), folder / "tiny.safetensors")
-    torch.save(model.state_dict(), folder / "tiny.pt")
+    torch.save(load_file(write_tiny_clip(folder)), folder / "tiny.pt")
     return folder
 
 

@@ -3,6 +3,7 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -22,6 +23,16 @@ class TextEncoder(Protocol):
     def embed(self, texts: Sequence[str]) -> Float32[ndarray, "texts channels"]:
         """One unit row a text."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderId:
+    """Which encoder of images and texts gave some embeddings, and where its weights were."""
+
+    name: str
+    """Architecture and checksum of the weights: the `name` of its text encoder."""
+    source: str
+    """"ARCHITECTURE:CHECKPOINT" on the machine that made them; another machine may have the file elsewhere."""
 
 
 class EmbeddingMemory:

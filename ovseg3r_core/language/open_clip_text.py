@@ -1,8 +1,7 @@
 """The text tower of an OpenCLIP model, for those who have its weights; texts then share a space with images."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
@@ -10,39 +9,24 @@ from jaxtyping import Float32
 from numpy import ndarray
 
 from ovseg3r_core.language.encoder import EmbeddingMemory
+from ovseg3r_core.language.open_clip_model import load_open_clip, split_source
 
 _BATCH = 64
 
 
 class OpenClipText:
-    """Texts in the space of an OpenCLIP model.
+    """Texts in the space of an OpenCLIP model; arguments and errors are those of `load_open_clip`.
 
     Args:
-        architecture: a model name of open_clip, such as "ViT-B-32".
-        checkpoint: a local file with its weights (safetensors, or a torch file that holds tensors only), or a
-            pretrained tag of open_clip, such as "laion2b_s34b_b79k", which open_clip looks up in its own cache.
         template: the caption that a name is put into, as the model was trained on captions and not on names.
-
-    Raises:
-        ImportError: open_clip is not installed.
-        ValueError: open_clip does not know the architecture, or the checkpoint does not fit it.
     """
 
     def __init__(
         self, architecture: str, checkpoint: str | Path, *, template: str = "a photo of a {}", device: str = "cpu"
     ) -> None:
-        try:
-            import open_clip
-        except ImportError as error:
-            raise ImportError("OpenCLIP is not installed: pip install ovseg3r_ros[openclip]") from error
-        try:
-            # open_clip reads torch files with weights_only=True.
-            model = open_clip.create_model(architecture, pretrained=str(checkpoint), device=device)
-        except (RuntimeError, OSError, ValueError) as error:
-            raise ValueError(f"open_clip cannot load {architecture} from {checkpoint}: {error}") from error
-        self.name = f"{architecture} {checkpoint}"
-        self._encode_text = cast("Callable[..., torch.Tensor]", model.eval().encode_text)
-        self._tokenize = open_clip.get_tokenizer(architecture)
+        model = load_open_clip(architecture, checkpoint, device)
+        self.name = model.id.name
+        self._encode_text, self._tokenize = model.encode_text, model.tokenize
         self._template, self._device = template, device
         self._memory = EmbeddingMemory(self._encode, channels=self._encode(["object"]).shape[1])
 
@@ -58,3 +42,9 @@ class OpenClipText:
             tokens = self._tokenize(captions[start : start + _BATCH]).to(self._device)
             rows.append(self._encode_text(tokens, normalize=True).float().cpu().numpy())
         return np.concatenate(rows)
+
+
+def open_clip_text(source: str, device: str = "cpu") -> OpenClipText:
+    """The text side of ARCHITECTURE:CHECKPOINT; errors are those of `split_source` and `load_open_clip`."""
+    architecture, checkpoint = split_source(source)
+    return OpenClipText(architecture, checkpoint, device=device)

@@ -4,10 +4,11 @@ Greedy and cheap, so that the map is never far behind the camera; `consensus` lo
 later and mends what was decided too early here.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int32
+from jaxtyping import Float32, Int32
 from numpy import ndarray
 
 from ovseg3r_core.types import LiftedMask, ViewIncidence
@@ -24,6 +25,9 @@ class AssociationConfig:
     """A mask with this share of its points on one object shows part of it."""
     min_covered: float = 0.6
     """A mask that covers this share of the object's visible points shows it and more of it."""
+    min_alike: float = 0.5
+    """Where only the two shares above speak for it, image embeddings with a lower cosine than this speak against:
+    a plain choice, not calibrated."""
     max_owned: float = 0.5
     """A mask that fits no object starts a new one, unless more than this share of it is owned by others."""
 
@@ -32,7 +36,8 @@ def match_mask(
     mask: LiftedMask,
     owner: Int32[ndarray, " points"],
     visible: Int32[ndarray, " objects"],
-    label_of: dict[int, str],
+    label_of: Mapping[int, str],
+    look_of: Mapping[int, Float32[ndarray, " channels"]],
     config: AssociationConfig,
 ) -> int:
     """The id of the object that the mask shows; `NEW`, or `UNCLEAR` where it straddles several.
@@ -41,6 +46,7 @@ def match_mask(
         owner: the object id of each scene point, -1 for none.
         visible: how many points of each object id this view sees.
         label_of: the present name of the objects that have one.
+        look_of: the present image embedding of the objects that have one.
     """
     owners = owner[mask.points]
     owned = owners[owners >= 0]
@@ -54,12 +60,19 @@ def match_mask(
     if not fits:
         best = int(np.argmax(np.maximum(inside, covered)))
         fits = inside[best] >= config.min_inside or covered[best] >= config.min_covered
-        known = label_of.get(int(ids[best]))
-        if fits and mask.label is not None and known is not None and known != mask.label:
-            return NEW  # a named cup on a named table is no part of it
+        known = int(ids[best])
+        if fits and _differ(mask, label_of.get(known), look_of.get(known), config.min_alike):
+            return NEW  # a cup on a table is no part of it
     if fits:
         return int(ids[best])
     return NEW if len(owned) <= config.max_owned * len(mask.points) else UNCLEAR
+
+
+def _differ(mask: LiftedMask, label: str | None, look: Float32[ndarray, " channels"] | None, min_alike: float) -> bool:
+    """Whether a mask and an object are told apart by their names or, where one has none, by their looks."""
+    if mask.label is not None and label is not None:
+        return mask.label != label
+    return mask.embedding is not None and look is not None and float(mask.embedding @ look) < min_alike
 
 
 def visible_counts(owner: Int32[ndarray, " points"], seen: ViewIncidence, next_id: int) -> Int32[ndarray, " objects"]:

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Float64, Int64
 from numpy import ndarray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
@@ -34,7 +34,7 @@ class ConsensusConfig:
     """... and its own masks cover at least this share of what it sees of it."""
     min_held: float = 0.75
     """A mask of that view holds the mask when it covers this share of its covered points."""
-    min_named_share: float = 0.3
+    min_named_share: float = 1.0
     """Views that hold a thing in a named mask, against those that cut it into nameless parts and are forgiven."""
     min_shared: float = 0.3
     """A nameless mask holds a named one only if this share of its own points belong to that one."""
@@ -42,8 +42,6 @@ class ConsensusConfig:
     """A mask that more than this share of the views split holds several things and is left out."""
     min_agreement: float = 0.6
     """Masks merge when this share of the views that have an opinion on both hold both in one mask."""
-    merge_first: float = 0.7
-    """Share of the pairs that wait for the next round: those that fewer views speak of."""
     min_same_extent: float = 0.5
     """Clusters whose points overlap by this IoU are one thing, however the views voted."""
 
@@ -141,23 +139,46 @@ def ask_views(
 
 
 def _merge_by_agreement(evidence: Evidence, config: ConsensusConfig) -> Int64[ndarray, " masks"]:
-    """Merge the pairs that most views speak of first: what they build up is sure when few views decide.
+    """Merge, round by round, the candidates that are each other's surest partner.
 
-    After each round the views judge the merged candidates anew: what holds only a part of one counts no more.
+    After each round the views judge what was merged anew, as one thing. So a single mask that is cut short, and
+    that a larger thing seems to hold, cannot chain its own thing to the larger one.
     """
-    cluster, least = np.arange(len(evidence.named)), np.inf
+    cluster = np.arange(len(evidence.named))
     covers, named = evidence.masks, evidence.named
     while True:
-        opinions = ask_views(evidence, covers, named, config)
-        i, j, agreeing, observing = _pair_votes(opinions)
-        merge = agreeing >= config.min_agreement * observing
-        if not merge.any():
+        i, j, agreeing, observing = _pair_votes(ask_views(evidence, covers, named, config))
+        agree = agreeing >= config.min_agreement * observing
+        i, j = _surest_partners(i[agree], j[agree], _sureness(agreeing[agree], observing[agree]), len(named))
+        if not len(i):
             return cluster
-        least = min(least, np.quantile(observing[merge], config.merge_first))
-        merge &= observing >= least
-        group = _join(i[merge], j[merge], len(named))
+        group = _join(i, j, len(named))
         covers, named = _pool(group, covers), np.bincount(group, weights=named) > 0
         cluster = group[cluster]
+
+
+def _sureness(
+    agreeing: Float64[ndarray, " pairs"], observing: Float64[ndarray, " pairs"]
+) -> Float64[ndarray, " pairs"]:
+    """The lower end of Wilson's interval of the agreeing share: ten of ten views are surer than one of one."""
+    share = agreeing / observing
+    return (share + 0.5 / observing - np.sqrt((share * (1 - share) + 0.25 / observing) / observing)) / (
+        1 + 1 / observing
+    )
+
+
+def _surest_partners(
+    i: Int64[ndarray, " pairs"], j: Int64[ndarray, " pairs"], sureness: Float64[ndarray, " pairs"], nodes: int
+) -> tuple[Int64[ndarray, " kept"], Int64[ndarray, " kept"]]:
+    """The pairs in which each is the surest partner of the other."""
+    tie_break = np.random.default_rng(0).random(len(i))  # else one of many equals would take all partners in turn
+    rank = np.empty(len(i), np.int64)
+    rank[np.lexsort((tie_break, sureness))] = np.arange(len(i))
+    best = np.full(nodes, -1, np.int64)
+    np.maximum.at(best, i, rank)
+    np.maximum.at(best, j, rank)
+    mutual = (best[i] == rank) & (best[j] == rank)
+    return i[mutual], j[mutual]
 
 
 def _merge_same_extent(
@@ -179,7 +200,7 @@ def _pair_votes(
     both = (opinions.views @ opinions.views.T).tocsr()
     i, j = together.row.astype(np.int64), together.col.astype(np.int64)
     observing = np.asarray(both[i, j]).ravel() if len(i) else np.empty(0)
-    return i, j, together.data, observing
+    return i, j, together.data.astype(np.float64), observing.astype(np.float64)
 
 
 def _sum_by(row: ndarray, column: ndarray, values: ndarray, shape: tuple[int, int]) -> ndarray:

@@ -67,9 +67,11 @@ class ObjectMap:
         """Place the masks of one view, largest first, on the objects they show; begin new objects for the rest."""
         visible = visible_counts(self.ownership.owner, seen, self._next_id)
         names = {id_: name for id_ in np.flatnonzero(visible).tolist() if (name := self.name(id_)) is not None}
+        known = {id_: self.objects[id_].embedding() for id_ in np.flatnonzero(visible).tolist()}
+        looks = {id_: look for id_, look in known.items() if look is not None}
         before = self.ownership.owner
         for mask in sorted(lifted, key=lambda mask: -len(mask.points)):
-            object_id = match_mask(mask, before, visible, names, self.config.association)
+            object_id = match_mask(mask, before, visible, names, looks, self.config.association)
             if object_id == UNCLEAR:
                 continue
             if object_id == NEW:

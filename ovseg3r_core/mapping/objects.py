@@ -81,7 +81,8 @@ class MapObject:
         if not found:
             return None
         total = np.sum(found, axis=0)
-        return (total / max(float(np.linalg.norm(total)), 1e-12)).astype(np.float32)
+        norm = float(np.linalg.norm(total))
+        return (total / norm).astype(np.float32) if 1e-6 < norm < np.inf else None  # opposites, or not finite
 
 
 def vote_name(observations: Sequence[Observation], config: NamingConfig, same_name: SameName) -> tuple[str, float]:

@@ -15,11 +15,15 @@ lead, fitted on labelled texts, makes of both the probability that the text mean
 `ambiguous`  other kinds score nearly the same, or the best score lies between `none_below` and `found_at`.
 `none`       no kind reaches `none_below`.
 
+**Looks.** Where the map's masks were embedded by an image-text encoder, and its text side is at hand, every object,
+named or not, is also held against the text by what it looks like (`visual_queries`). An object counts with the better
+of its two scores. A match by looks is a match with the text's own words, so that all such matches stand together.
+
 The numbers come from test/bench_queries.py and are explained in docs/queries.md.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +35,8 @@ from ovseg3r_core.language.coco import COCO, HOUSEHOLD, kind_of, same_name
 from ovseg3r_core.language.encoder import TextEncoder
 from ovseg3r_core.language.phrase import clean, key, wordings
 from ovseg3r_core.language.vocabulary import UNNAMED, scannet200
+from ovseg3r_core.mapping.snapshot import ObjectEmbeddings
+from ovseg3r_core.mapping.visual_queries import visual_lead, visual_score
 from ovseg3r_core.types import ObjectRecord, QueryHit, QueryResult, Verdict
 
 MAX_TOP_K = 1000
@@ -61,46 +67,66 @@ class QueryConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Match:
-    """How well a text fits one label."""
+    """How well a text fits one label, or the looks of one object."""
 
     label: str
     words: str
-    """The word of the label's kind that came nearest to the text."""
+    """The word of the label's kind that came nearest to the text; the text itself where looks were compared."""
     likeness: float
     """Cosine of the two, -1..1."""
     lead: float
-    """How much likelier that is than the best word of any other kind."""
+    """How much likelier that is than the best word of any other kind, or a phrase that fits anything."""
     score: float
 
 
 class QueryEngine:
-    """Answers texts over any objects; keeps nothing of them, so that one engine serves many threads."""
+    """Answers texts over any objects; keeps nothing of them, so that one engine serves many threads.
 
-    def __init__(self, encoder: TextEncoder, config: QueryConfig | None = None) -> None:
-        self._encoder, self._config = encoder, config or QueryConfig()
+    Args:
+        encoder: compares texts with names.
+        visual: compares texts with what objects look like, for maps that hold embeddings of that encoder.
+    """
+
+    def __init__(
+        self, encoder: TextEncoder, config: QueryConfig | None = None, *, visual: TextEncoder | None = None
+    ) -> None:
+        self._encoder, self._config, self._visual = encoder, config or QueryConfig(), visual
         names = [kind.name for kind in (*COCO, *HOUSEHOLD)] + [name for name in scannet200().names if name != UNNAMED]
         self._known = {at: word for name in names for at, word in _words_of(name).items()}
 
     def answer(
-        self, text: str, objects: Sequence[ObjectRecord], *, mapped: bool = True, top_k: int = 10
+        self,
+        text: str,
+        objects: Sequence[ObjectRecord],
+        *,
+        embeddings: ObjectEmbeddings | None = None,
+        mapped: bool = True,
+        top_k: int = 10,
     ) -> QueryResult:
         """What the objects say to a text, best first.
 
         Args:
+            embeddings: what the objects look like; without the engine's `visual` encoder they answer by name alone.
             mapped: False while the map holds no point yet; the verdict is then `blind`.
             top_k: most objects to return, 1..1000.
 
         Raises:
-            Rejected: with reason `bad_query` for an empty or overlong text or a `top_k` out of range.
+            Rejected: with reason `bad_query` for an empty or overlong text or a `top_k` out of range, and
+                `other_encoder` where the embeddings are not of the `visual` encoder.
         """
         text = clean(text)
         if not 1 <= top_k <= MAX_TOP_K:
             raise Rejected("bad_query", f"top_k is {top_k}; ask for 1 to {MAX_TOP_K} objects")
         if not mapped:
             return QueryResult(text=text, verdict="blind")
-        matches = self.match(text, sorted({record.label for record in objects}))
-        likely = [match for match in matches if match.score >= self._config.none_below]
-        return QueryResult(text=text, verdict=self._verdict(likely), hits=_hits(objects, likely)[:top_k])
+        by_label = {match.label: match for match in self.match(text, sorted({record.label for record in objects}))}
+        by_id = {record.id: by_label[record.label] for record in objects if record.label in by_label}
+        if embeddings is not None and self._visual is not None:
+            for match_id, match in self._looks(text, objects, embeddings, self._visual).items():
+                if match_id not in by_id or match.score > by_id[match_id].score:
+                    by_id[match_id] = match
+        likely = {id_: match for id_, match in by_id.items() if match.score >= self._config.none_below}
+        return QueryResult(text=text, verdict=self._verdict(list(likely.values())), hits=_hits(objects, likely)[:top_k])
 
     def match(self, text: str, labels: Iterable[str]) -> list[Match]:
         """How well a text fits each label; unnamed things ("object") fit no text and are left out."""
@@ -109,6 +135,23 @@ class QueryEngine:
         likeness = self._likeness(text, known)
         row = {at: i for i, at in enumerate(known)}
         return [self._judge(label, known, likeness, [row[at] for at in own]) for label, own in words.items()]
+
+    def _looks(
+        self, text: str, objects: Sequence[ObjectRecord], embeddings: ObjectEmbeddings, encoder: TextEncoder
+    ) -> dict[int, Match]:
+        """How well a text fits what each object looks like, by id; the whole text counts, colours and all."""
+        asked = wordings(text, ())[0]
+        label = {record.id: record.label for record in objects}
+        lead = visual_lead([asked], embeddings, encoder)
+        score = visual_score(lead)[0]
+        cosine = embeddings.vectors @ encoder.embed([asked])[0]
+        return {
+            id_: Match(
+                label=label[id_], words=text, likeness=float(cosine[i]), lead=float(lead[0, i]), score=float(score[i])
+            )
+            for i, id_ in enumerate(embeddings.ids.tolist())
+            if id_ in label
+        }
 
     def _likeness(self, text: str, known: dict[str, str]) -> Float32[ndarray, " words"]:
         """The best cosine of a text's wordings to every known word; 1 where they say the same."""
@@ -137,15 +180,14 @@ class QueryEngine:
         return "found" if clear and best.score >= self._config.found_at else "ambiguous"
 
 
-def _hits(objects: Sequence[ObjectRecord], likely: list[Match]) -> tuple[QueryHit, ...]:
+def _hits(objects: Sequence[ObjectRecord], likely: Mapping[int, Match]) -> tuple[QueryHit, ...]:
     """Objects by score; among equals those whose own label was named come first, then the surest."""
-    by_label = {match.label: match for match in likely}
 
     def rank(hit: QueryHit) -> tuple[float, bool, float, int]:
-        match = by_label[hit.object.label]
+        match = likely[hit.object.id]
         return (-match.score, key(match.words) != key(match.label), -hit.object.score, hit.object.id)
 
-    found = [QueryHit(object=it, score=by_label[it.label].score) for it in objects if it.label in by_label]
+    found = [QueryHit(object=it, score=likely[it.id].score) for it in objects if it.id in likely]
     return tuple(sorted(found, key=rank))
 
 

@@ -3,10 +3,20 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int32
+from jaxtyping import Float32, Int32
 from numpy import ndarray
 
+from ovseg3r_core.language.encoder import EncoderId
 from ovseg3r_core.types import ObjectRecord, SceneCloud
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectEmbeddings:
+    """What objects look like to an encoder of images and texts, a unit vector each."""
+
+    encoder: EncoderId
+    ids: Int32[ndarray, " objects"]
+    vectors: Float32[ndarray, "objects channels"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +37,8 @@ class MapSnapshot:
     """Which way is up in the map frame, estimated from cameras and surfaces."""
     views: int
     """Keyframes that built the map; 0 means that nothing has been looked at yet."""
+    embeddings: ObjectEmbeddings | None = None
+    """Of the objects that have one, where the masks were embedded."""
 
     def instance(self) -> Int32[ndarray, " points"]:
         """The object id of each point, -1 for none and for structure."""

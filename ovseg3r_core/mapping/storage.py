@@ -1,9 +1,10 @@
 """Saving and loading a map: whole or not at all.
 
 A map is a folder with `map.json` (records, version, checksums) and one `cloud-<hash>.safetensors` that it
-names. The cloud is written first, under a new name; replacing `map.json` is the single step that makes
-the save valid, so a crash at any moment leaves the old map or the new one. Both files carry a SHA-256: a
-truncated or flipped byte anywhere is refused, nothing is loaded in part, and nothing is ever unpickled.
+names (the points, and what objects look like where that is known). The cloud is written first, under a new name;
+replacing `map.json` is the single step that makes the save valid, so a crash at any moment leaves the old map or the
+new one. Both files carry a SHA-256: a truncated or flipped byte anywhere is refused, nothing is loaded in part, and
+nothing is ever unpickled.
 """
 
 import hashlib
@@ -13,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from ovseg3r_core.atomic import atomic_write
-from ovseg3r_core.mapping.snapshot import MapSnapshot
+from ovseg3r_core.language.encoder import EncoderId
+from ovseg3r_core.mapping.snapshot import MapSnapshot, ObjectEmbeddings
 from ovseg3r_core.types import Box, ObjectRecord, SceneCloud
 
 VERSION = 1
@@ -34,8 +37,9 @@ class DamagedMap(ValueError):
 def save_map(snapshot: MapSnapshot, folder: Path) -> None:
     """Write the map so that `folder` holds either the old map or this one, whatever happens meanwhile."""
     folder.mkdir(parents=True, exist_ok=True)
-    cloud = snapshot.cloud
-    tensors = save_tensors({"xyz": cloud.xyz, "color": cloud.color, "normal": cloud.normal, "owner": snapshot.owner})
+    cloud, looks = snapshot.cloud, snapshot.embeddings
+    arrays = {"xyz": cloud.xyz, "color": cloud.color, "normal": cloud.normal, "owner": snapshot.owner}
+    tensors = save_tensors(arrays | ({"embedding": looks.vectors, "embedding_of": looks.ids} if looks else {}))
     digest = hashlib.sha256(tensors).hexdigest()
     cloud_file = folder / f"cloud-{digest[:16]}.safetensors"
     content = {
@@ -46,6 +50,7 @@ def save_map(snapshot: MapSnapshot, folder: Path) -> None:
         "cloud": {"file": cloud_file.name, "sha256": digest},
         "objects": [asdict(record) for record in snapshot.objects],
         "structure": [asdict(record) for record in snapshot.structure],
+        "encoder": asdict(looks.encoder) if looks else None,
     }
     with atomic_write(cloud_file) as path:
         path.write_bytes(tensors)
@@ -71,16 +76,18 @@ def load_map(folder: Path) -> MapSnapshot:
     if not (folder / "map.json").is_file():
         raise FileNotFoundError(f"{folder} holds no map.json: make a map with `ovseg3r segment SEQUENCE --out DIR`")
     content = _read_json(folder / "map.json")
-    cloud, owner = _read_cloud(folder, content)
+    tensors = _read_tensors(folder, content)
     try:
+        objects = tuple(_record(entry) for entry in content["objects"])
         return MapSnapshot(
             map_frame=str(content["map_frame"]),
-            cloud=cloud,
-            owner=owner,
-            objects=tuple(_record(entry) for entry in content["objects"]),
+            cloud=SceneCloud(xyz=tensors["xyz"], color=tensors["color"], normal=tensors["normal"]),
+            owner=tensors["owner"],
+            objects=objects,
             structure=tuple(_record(entry) for entry in content["structure"]),
             up=_triple(content["up"]),
             views=int(content["views"]),
+            embeddings=_embeddings(content.get("encoder"), tensors, {record.id for record in objects}),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise DamagedMap(f"{folder / 'map.json'}: {error!r}") from error
@@ -101,7 +108,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _read_cloud(folder: Path, content: dict[str, Any]) -> tuple[SceneCloud, np.ndarray]:
+def _read_tensors(folder: Path, content: dict[str, Any]) -> dict[str, ndarray]:
     path = folder / Path(content["cloud"]["file"]).name  # a name only: the file lies in the map's own folder
     if not path.is_file():
         raise DamagedMap(f"{path}, which map.json names, is missing")
@@ -119,8 +126,25 @@ def _read_cloud(folder: Path, content: dict[str, Any]) -> tuple[SceneCloud, np.n
         shape = (points, width) if width else (points,)
         if name not in tensors or tensors[name].dtype != dtype or tensors[name].shape != shape:
             raise DamagedMap(f"{path}: {name} is missing or not {dtype} {shape}")
-    owner = tensors.pop("owner")
-    return SceneCloud(**tensors), owner
+    return tensors
+
+
+def _embeddings(
+    encoder: dict[str, str] | None, tensors: dict[str, ndarray], objects: set[int]
+) -> ObjectEmbeddings | None:
+    if encoder is None:
+        return None
+    vectors, ids = tensors["embedding"], tensors["embedding_of"]
+    if (vectors.dtype, vectors.ndim, ids.dtype, ids.shape) != (np.float32, 2, np.int32, vectors.shape[:1]):
+        raise ValueError(f"embeddings are {vectors.dtype} {vectors.shape} of objects {ids.dtype} {ids.shape}")
+    if len(np.unique(ids)) != len(ids) or not objects.issuperset(ids.tolist()):
+        raise ValueError("embeddings are of objects that are not there, or twice of one")
+    length = np.linalg.norm(vectors.astype(np.float64), axis=1)
+    if not (np.abs(length - 1) < 1e-3).all():  # NaN compares false
+        raise ValueError(f"embeddings are no unit vectors: their lengths go from {length.min()} to {length.max()}")
+    return ObjectEmbeddings(
+        encoder=EncoderId(name=str(encoder["name"]), source=str(encoder["source"])), ids=ids, vectors=vectors
+    )
 
 
 def _digest(content: dict[str, Any]) -> str:

@@ -25,14 +25,16 @@ class StructureConfig:
     min_area_m2: float = 0.8
     max_behind: float = 0.03
     """At most this share of the scene lies behind a wall, floor or ceiling."""
-    min_flat: float = 0.8
-    """A piece of structure has this share of its points on structural planes ..."""
+    min_flat: float = 0.65
+    """A piece of structure has this share of its points on structural planes (far off, depth is a noisy thing) ..."""
     min_flat_named: float = 0.95
     """... and this share when a detector has a name for it: "dining table", said of the floor."""
     big_piece: float = 0.5
     """A flat object with this share of the plane's points is the plane, whatever its colour; a door may have 0.3."""
     max_color_difference: float = 18.0
     """Pieces this close to the plane's colour, in CIELAB units, are the plane."""
+    max_layer_m: float = 0.5
+    """A plane less than this in front of a larger one, and of another colour, is a thing that lies on it."""
     max_planes: int = 8
 
 
@@ -81,8 +83,19 @@ def find_structure(
         behind = np.mean(cloud.xyz @ normal + offset < -2 * config.tolerance_m)
         kind = _kind(normal, up)
         if kind is not None and behind <= config.max_behind:
-            planes.append(Plane(kind, normal, offset, on_plane))
+            plane = Plane(kind, normal, offset, on_plane)
+            if not any(_lies_on(plane, larger, cloud, config) for larger in planes):
+                planes.append(plane)
     return planes
+
+
+def _lies_on(plane: Plane, wall: Plane, cloud: SceneCloud, config: StructureConfig) -> bool:
+    """Whether a plane is a thing on a wall, as a door is: parallel, close in front of it, of another colour."""
+    parallel = plane.normal @ wall.normal > 0.98
+    close = abs(plane.offset - wall.offset) < config.max_layer_m
+    return bool(
+        parallel and close and _color_difference(plane.points, wall.points, cloud) > config.max_color_difference
+    )
 
 
 def structure_kind(
@@ -106,8 +119,7 @@ def structure_kind(
         return most.kind
     if named and sum(on_plane) < config.min_flat_named * len(members):
         return None
-    difference = _median_lab(cloud.color[members]) - _median_lab(cloud.color[most.points])
-    return most.kind if np.linalg.norm(difference) <= config.max_color_difference else None
+    return most.kind if _color_difference(members, most.points, cloud) <= config.max_color_difference else None
 
 
 def _largest_plane(
@@ -145,6 +157,10 @@ def _kind(normal: Float64[ndarray, "3"], up: Float64[ndarray, "3"]) -> str | Non
     if rise < -0.95:
         return "ceiling"
     return "wall" if abs(rise) < 0.2 else None
+
+
+def _color_difference(some: ndarray, others: ndarray, cloud: SceneCloud) -> float:
+    return float(np.linalg.norm(_median_lab(cloud.color[some]) - _median_lab(cloud.color[others])))
 
 
 def _median_lab(color: ndarray) -> ndarray:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ovseg3r_core import models
 from ovseg3r_core.language.coco import COCO_CLASSES, HOUSEHOLD
+from ovseg3r_core.language.open_clip_model import split_source
 from ovseg3r_core.masks.detector_sam import DetectorSam
 from ovseg3r_core.masks.everything import Everything
 from ovseg3r_core.masks.files import FileMasks
@@ -69,7 +70,4 @@ def embedded_detector() -> Yolox:
 def _with_clip(proposer: MaskProposer, clip: str, device: str) -> MaskProposer:
     from ovseg3r_core.masks.clip_embedding import ClipEmbedded, ClipImages
 
-    architecture, _, checkpoint = clip.partition(":")
-    if not checkpoint:
-        raise ValueError(f"+clip:{clip} names no checkpoint: write +clip:ViT-B-32:weights.safetensors")
-    return ClipEmbedded(proposer, ClipImages(architecture, checkpoint, device=device))
+    return ClipEmbedded(proposer, ClipImages(*split_source(clip), device=device))

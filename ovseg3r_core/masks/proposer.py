@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 from numpy import ndarray
 
+from ovseg3r_core.language.encoder import EncoderId
 from ovseg3r_core.types import Frame, Mask
 
 
@@ -22,6 +23,16 @@ class MaskProposer(Protocol):
             explained: pixels on which an object of the map already lies; a proposer that pays for each mask
                 need not find those again.
         """
+        ...
+
+
+@runtime_checkable
+class EmbedsMasks(Protocol):
+    """What a proposer has in addition whose masks carry image embeddings."""
+
+    @property
+    def encoder(self) -> EncoderId:
+        """Which encoder the embeddings are of."""
         ...
 
 
