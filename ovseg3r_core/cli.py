@@ -98,6 +98,9 @@ def segment(
     no_segmenter: Annotated[
         bool, typer.Option("--no-segmenter", help="Without the learned 3D segmenter (none ships yet: changes nothing).")
     ] = False,
+    voxel_size: Annotated[
+        float, typer.Option(help="Metres; other lengths follow. 0.02 is for rooms, 0.005 for a bin or a table top.")
+    ] = 0.02,
     device: Device = Device.auto,
     on_points: Annotated[
         Path | None, typer.Option(help="A PLY cloud: carry the instances onto its vertices, in ScanNet's format too.")
@@ -115,11 +118,12 @@ def segment(
     from ovseg3r_core.language.vocabulary import load_vocabulary
     from ovseg3r_core.mapping.visual_queries import name_by_looks
     from ovseg3r_core.masks.build import build_proposer
-    from ovseg3r_core.run import OnPoints, perceive, write_run
+    from ovseg3r_core.run import OnPoints, config_of, perceive, write_run
     from ovseg3r_core.scene_files import read_points_ply
     from ovseg3r_core.sequences.sequence import open_sequence
 
     start = time.perf_counter()
+    config = config_of(online=mode is Mode.online, voxel_size_m=voxel_size)
     names = load_vocabulary(vocabulary)
     source = open_sequence(sequence, format, parse_range(frames))
     target = OnPoints(xyz=read_points_ply(on_points), scene=scene or source.name) if on_points else None
@@ -127,7 +131,7 @@ def segment(
         where = pick_device(device)
         proposer = build_proposer(masks, device=where, vocabulary=names.names if vocabulary else None)
         namer = Namer(names, MiniLm())
-    perception = perceive(source, proposer, online=mode is Mode.online, device=where, console=err)
+    perception = perceive(source, proposer, config, device=where, console=err)
     with err.status("writing the results"):
         snapshot = perception.snapshot()
         if vocabulary and snapshot.embeddings:

@@ -26,7 +26,7 @@ from ovseg3r_core.mapping.snapshot import MapSnapshot
 from ovseg3r_core.masks.build import build_proposer
 from ovseg3r_core.masks.proposer import MaskProposer
 from ovseg3r_core.reconstruction.incidence import see_points
-from ovseg3r_core.run import perceive, write_run
+from ovseg3r_core.run import config_of, perceive, write_run
 from ovseg3r_core.sequences.sequence import Sequence
 from ovseg3r_core.synthetic.furniture import furniture_folder
 from ovseg3r_core.synthetic.real_frame import RealFrame
@@ -49,6 +49,7 @@ class Scene:
     names: Mapping[int, str]
     instance_at: Callable[[Float32[ndarray, "points 3"]], Int32[ndarray, " points"]]
     """True instance id of points of the map, -1 for none."""
+    voxel_size_m: float = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +65,8 @@ class Stage:
     def show(self, scene: Scene, folder: Path) -> MapSnapshot:
         """Map a scene, write its files, and print what was found against what is there."""
         start = time.perf_counter()
-        perception = perceive(scene.source, self.proposer, online=False, device=self.device, console=self.err)
+        config = config_of(online=False, voxel_size_m=scene.voxel_size_m)
+        perception = perceive(scene.source, self.proposer, config, device=self.device, console=self.err)
         with self.err.status("writing the results"):
             snapshot = perception.snapshot()
             report = write_run(folder, perception, snapshot, self.namer, start)
@@ -107,7 +109,11 @@ def bin_scene() -> Scene:
         return np.where(truth > 0, truth, np.int32(-1))
 
     return Scene(
-        title="One real frame: a bin of shop goods", source=source, names=source.names, instance_at=instance_at
+        title="One real frame: a bin of shop goods",
+        source=source,
+        names=source.names,
+        instance_at=instance_at,
+        voxel_size_m=0.005,
     )
 
 

@@ -21,7 +21,7 @@ from ovseg3r_core.mapping.objects import SameName
 from ovseg3r_core.mapping.snapshot import MapSnapshot, ObjectEmbeddings
 from ovseg3r_core.mapping.structure import StructureConfig, find_structure, structure_kind, up_direction
 from ovseg3r_core.masks.proposer import EmbedsMasks, MaskProposer
-from ovseg3r_core.reconstruction.incidence import see_points
+from ovseg3r_core.reconstruction.incidence import IncidenceConfig, see_points
 from ovseg3r_core.reconstruction.keyframes import KeyframeConfig, KeyframeSelector
 from ovseg3r_core.reconstruction.tsdf import TsdfConfig, TsdfVolume
 from ovseg3r_core.stopwatch import Stopwatch
@@ -34,6 +34,7 @@ class PerceptionConfig:
     """The settings of every part, and how they work together."""
 
     tsdf: TsdfConfig = field(default_factory=TsdfConfig)
+    incidence: IncidenceConfig = field(default_factory=IncidenceConfig)
     keyframes: KeyframeConfig = field(default_factory=KeyframeConfig)
     lifting: LiftingConfig = field(default_factory=LiftingConfig)
     mapping: MappingConfig = field(default_factory=MappingConfig)
@@ -96,7 +97,7 @@ class Perception:
             seen, lifted = [], []
             for view in self.views:
                 opened = view.open()
-                seen.append(see_points(cloud.xyz, opened))
+                seen.append(see_points(cloud.xyz, opened, self.config.incidence))
                 lifted += self._lift(opened, seen[-1], cloud)
             self.objects.refine(lifted, seen, [view.stamp_s for view in self.views])
             self._tell_structure(cloud)
@@ -123,7 +124,7 @@ class Perception:
         if len(self.views) >= self.config.max_views:
             raise Rejected("view_budget", f"frame {frame.index}: {self.config.max_views} keyframes are kept already")
         cloud = self._update_cloud()
-        seen = see_points(cloud.xyz, frame)
+        seen = see_points(cloud.xyz, frame, self.config.incidence)
         known = {o.id for o in self.objects.objects.values() if o.views >= self.config.explained_after_views}
         explained = explained_pixels(self.objects.ownership.owner, seen, known, *frame.depth_m.shape)
         with self.clock("masks"):

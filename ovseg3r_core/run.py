@@ -2,7 +2,7 @@
 
 import resource
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ovseg3r_core.language.coco import same_name
 from ovseg3r_core.language.naming import Namer
 from ovseg3r_core.language.vocabulary import UNNAMED
+from ovseg3r_core.lifting import LiftingConfig
+from ovseg3r_core.mapping.object_map import MappingConfig
 from ovseg3r_core.mapping.snapshot import MapSnapshot
 from ovseg3r_core.masks.proposer import MaskProposer
 from ovseg3r_core.outputs import named, write_json, write_on_points, write_outputs
 from ovseg3r_core.perception import Perception, PerceptionConfig
+from ovseg3r_core.reconstruction.incidence import IncidenceConfig
+from ovseg3r_core.reconstruction.tsdf import TsdfConfig
 from ovseg3r_core.sequences.sequence import Sequence
 
 NEVER = 10**9
@@ -31,18 +35,29 @@ class OnPoints:
     scene: str
 
 
-def config_of(*, online: bool) -> PerceptionConfig:
-    """The two modes: the same code, and two numbers that differ.
+def config_of(*, online: bool, voxel_size_m: float = 0.02) -> PerceptionConfig:
+    """The settings of a run: two modes, and one length that all others follow.
 
-    Online, what the map explains is not masked again, and all views are looked at together now and then. Offline
-    there is time to mask every keyframe in full, and one look at the end.
+    The modes are the same code, and two numbers that differ. Online, what the map explains is not masked again, and
+    all views are looked at together now and then. Offline there is time to mask every keyframe in full, and one look
+    at the end. A smaller voxel is for smaller scenes: a bin of goods wants 5 mm and ends at 1.25 m.
     """
-    return PerceptionConfig() if online else PerceptionConfig(explained_after_views=NEVER, refine_every=0)
+    scale = voxel_size_m / TsdfConfig().voxel_size_m
+    lifting, mapping, incidence = LiftingConfig(), MappingConfig(), IncidenceConfig()
+    config = PerceptionConfig(
+        tsdf=TsdfConfig(voxel_size_m=voxel_size_m, depth_max_m=TsdfConfig().depth_max_m * min(scale, 1.0)),
+        incidence=replace(incidence, tolerance_m=incidence.tolerance_m * scale),
+        lifting=replace(lifting, link_m=lifting.link_m * scale),
+        mapping=replace(mapping, carry_radius_m=mapping.carry_radius_m * scale, part_gap_m=mapping.part_gap_m * scale),
+    )
+    return config if online else replace(config, explained_after_views=NEVER, refine_every=0)
 
 
-def perceive(source: Sequence, proposer: MaskProposer, *, online: bool, device: str, console: Console) -> Perception:
+def perceive(
+    source: Sequence, proposer: MaskProposer, config: PerceptionConfig, *, device: str, console: Console
+) -> Perception:
     """Feed a whole sequence to the method, with a progress bar, and look at all views together at the end."""
-    perception = Perception(proposer, same_name, config_of(online=online), device=device)
+    perception = Perception(proposer, same_name, config, device=device)
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),

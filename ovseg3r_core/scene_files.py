@@ -22,7 +22,7 @@ _VERTEX = np.dtype(
 def write_scene_ply(
     path: Path, cloud: SceneCloud, instance: Int32[ndarray, " points"], label: Int32[ndarray, " points"]
 ) -> None:
-    """The cloud as binary PLY with an object id and a vocabulary label id a point, -1 for none."""
+    """The cloud as binary PLY with an object id (-1 for none) and a vocabulary label id (0 for none) a point."""
     vertices = np.empty(len(cloud), dtype=_VERTEX)
     columns = np.concatenate([cloud.xyz, cloud.normal, cloud.color], axis=1).T  # float32 holds a byte exactly
     for name, column in zip(_VERTEX.names or (), columns, strict=False):
