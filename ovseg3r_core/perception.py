@@ -21,7 +21,7 @@ from ovseg3r_core.mapping.objects import SameName
 from ovseg3r_core.mapping.snapshot import MapSnapshot, ObjectEmbeddings
 from ovseg3r_core.mapping.structure import StructureConfig, find_structure, structure_kind, up_direction
 from ovseg3r_core.masks.proposer import EmbedsMasks, MaskProposer
-from ovseg3r_core.reconstruction.incidence import IncidenceConfig, see_points
+from ovseg3r_core.reconstruction.incidence import Incidence, IncidenceConfig, see_points
 from ovseg3r_core.reconstruction.keyframes import KeyframeConfig, KeyframeSelector
 from ovseg3r_core.reconstruction.tsdf import TsdfConfig, TsdfVolume
 from ovseg3r_core.stopwatch import Stopwatch
@@ -99,7 +99,7 @@ class Perception:
                 opened = view.open()
                 seen.append(see_points(cloud.xyz, opened, self.config.incidence))
                 lifted += self._lift(opened, seen[-1], cloud)
-            self.objects.refine(lifted, seen, [view.stamp_s for view in self.views])
+            self.objects.refine(lifted, Incidence.build(seen), [view.stamp_s for view in self.views])
             self._tell_structure(cloud)
 
     def snapshot(self) -> MapSnapshot:

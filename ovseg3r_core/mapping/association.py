@@ -31,6 +31,12 @@ class AssociationConfig:
     max_owned: float = 0.5
     """A mask that fits no object starts a new one, unless more than this share of it is owned by others."""
 
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        for name, value in vars(self).items():
+            if not 0 <= value <= 1:
+                raise ValueError(f"{name} is {value}; it is a share or a cosine, in [0, 1]")
+
 
 def match_mask(
     mask: LiftedMask,

@@ -21,7 +21,8 @@ from numpy import ndarray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from ovseg3r_core.types import LiftedMask, ViewIncidence
+from ovseg3r_core.reconstruction.incidence import Incidence
+from ovseg3r_core.types import LiftedMask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,13 +64,15 @@ class Evidence:
     """(views, points): which points each view sees."""
 
     @classmethod
-    def of(cls, masks: Sequence[LiftedMask], seen: Sequence[ViewIncidence], points: int) -> "Evidence":
+    def of(cls, masks: Sequence[LiftedMask], seen: Incidence, points: int) -> "Evidence":
         """Gather the masks and views as sparse matrices."""
         return cls(
             masks=_membership([mask.points for mask in masks], points),
             named=np.array([mask.label is not None for mask in masks], bool),
             view_of=np.array([mask.view for mask in masks], np.int64),
-            in_view=_membership([view.points for view in seen], points),
+            in_view=sparse.csr_array(
+                (np.ones(len(seen.points), np.float32), seen.points, seen.offsets), (len(seen), points)
+            ),
         )
 
 
@@ -86,7 +89,7 @@ class Opinions:
 
 
 def cluster_masks(
-    masks: Sequence[LiftedMask], seen: Sequence[ViewIncidence], points: int, config: ConsensusConfig
+    masks: Sequence[LiftedMask], seen: Incidence, points: int, config: ConsensusConfig
 ) -> Int64[ndarray, " masks"]:
     """The cluster each lifted mask belongs to, numbered from 0; -1 where the mask holds several things.
 

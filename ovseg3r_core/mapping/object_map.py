@@ -16,6 +16,7 @@ from ovseg3r_core.mapping.association import NEW, UNCLEAR, AssociationConfig, ma
 from ovseg3r_core.mapping.consensus import ConsensusConfig, cluster_masks
 from ovseg3r_core.mapping.objects import UNNAMED, MapObject, NamingConfig, Observation, SameName, vote_name
 from ovseg3r_core.mapping.ownership import NOBODY, Ownership, connected_parts, vote_owners
+from ovseg3r_core.reconstruction.incidence import Incidence
 from ovseg3r_core.types import LiftedMask, ObjectRecord, SceneCloud, ViewIncidence
 
 
@@ -42,6 +43,15 @@ class MappingConfig:
     """An object must be masked in this share of the views that see it ..."""
     trusted_score: float = 0.5
     """... and in two views at least, unless only one could see it or a detector named it this surely."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        for name in ("carry_radius_m", "part_gap_m", "min_points", "named_weight"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be positive")
+        for name in ("min_part_of_mask", "min_vote_share", "min_view_share", "trusted_score"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it is a share, in [0, 1]")
 
 
 class ObjectMap:
@@ -80,7 +90,7 @@ class ObjectMap:
             self.ownership = self.ownership.claim(mask.points, object_id)
         self._forget_ownerless()
 
-    def refine(self, lifted: Sequence[LiftedMask], seen: Sequence[ViewIncidence], stamps_s: Sequence[float]) -> None:
+    def refine(self, lifted: Sequence[LiftedMask], seen: Incidence, stamps_s: Sequence[float]) -> None:
         """Look at the masks of all views again, lifted onto the present cloud, and redraw the objects.
 
         Args:
@@ -141,10 +151,10 @@ class ObjectMap:
                     members[first + int(p)].append(mask)
         return Ownership(owner, votes.votes), {g: masks for g, masks in members.items() if masks}
 
-    def _has_evidence(self, masks: Sequence[LiftedMask], points: ndarray, seen: Sequence[ViewIncidence]) -> bool:
+    def _has_evidence(self, masks: Sequence[LiftedMask], points: ndarray, seen: Incidence) -> bool:
         """Whether enough of the views that see the object masked it."""
         enough = 0.3 * np.count_nonzero(points)
-        could_see = sum(np.count_nonzero(points[view.points]) >= enough for view in seen)
+        could_see = sum(np.count_nonzero(points[seen.view(v).points]) >= enough for v in range(len(seen)))
         did = len({mask.view for mask in masks})
         named = any(mask.label is not None and mask.score >= self.config.trusted_score for mask in masks)
         return bool(did >= self.config.min_view_share * could_see and (did >= 2 or could_see <= 1 or named))

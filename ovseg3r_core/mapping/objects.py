@@ -27,6 +27,14 @@ class NamingConfig:
     min_votes: float = 0.5
     """... and detector scores that add up to this, else the thing stays "object"."""
 
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if self.unnamed_vote < 0 or not 0 <= self.min_share <= 1 or self.min_votes < 0:
+            raise ValueError(
+                f"unnamed_vote is {self.unnamed_vote}, min_share {self.min_share} and min_votes {self.min_votes}; "
+                "they must not be negative, and a share is at most 1"
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Observation:

@@ -37,6 +37,15 @@ class StructureConfig:
     """A plane less than this in front of a larger one, and of another colour, is a thing that lies on it."""
     max_planes: int = 8
 
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        for name in ("tolerance_m", "min_area_m2", "max_color_difference", "max_layer_m", "max_planes"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be positive")
+        for name in ("max_behind", "min_flat", "min_flat_named", "big_piece"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it is a share, in [0, 1]")
+
 
 @dataclass(frozen=True)
 class Plane:

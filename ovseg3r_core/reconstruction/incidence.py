@@ -79,7 +79,3 @@ class Incidence:
         """The record of one view; a slice, nothing is copied."""
         pairs = slice(self.offsets[v], self.offsets[v + 1])
         return ViewIncidence(points=self.points[pairs], pixels=self.pixels[pairs])
-
-    def visible_counts(self, n_points: int) -> Int64[ndarray, " points"]:
-        """How many views see each point of the cloud."""
-        return np.bincount(self.points, minlength=n_points)
