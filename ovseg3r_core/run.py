@@ -17,7 +17,7 @@ from ovseg3r_core.language.vocabulary import UNNAMED
 from ovseg3r_core.lifting import LiftingConfig
 from ovseg3r_core.mapping.object_map import MappingConfig
 from ovseg3r_core.mapping.snapshot import MapSnapshot
-from ovseg3r_core.masks.proposer import MaskProposer
+from ovseg3r_core.masks.proposer import CountsPrompts, MaskProposer
 from ovseg3r_core.outputs import named, write_json, write_on_points, write_outputs
 from ovseg3r_core.perception import Perception, PerceptionConfig
 from ovseg3r_core.reconstruction.incidence import IncidenceConfig
@@ -108,6 +108,7 @@ def report_of(perception: Perception, snapshot: MapSnapshot, namer: Namer, secon
         "frames": {"read": perception.frames, "fused": perception.volume.frames},
         "keyframes": len(perception.views),
         "masks": sum(len(view.tags) for view in perception.views),
+        "prompts": dict(perception.proposer.stats) if isinstance(perception.proposer, CountsPrompts) else {},
         "points": len(snapshot.cloud),
         "objects": len(snapshot.objects),
         "named_objects": sum(named(record, namer).label != UNNAMED for record in snapshot.objects),

@@ -1,5 +1,6 @@
 """Adds an OpenCLIP embedding to every mask of another proposer, for those who have such weights."""
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from numpy import ndarray
 from PIL import Image
 
 from ovseg3r_core.language.open_clip_model import load_open_clip
-from ovseg3r_core.masks.proposer import MaskProposer
+from ovseg3r_core.masks.proposer import CountsPrompts, MaskProposer
 from ovseg3r_core.types import Frame, Mask
 
 _BATCH = 32
@@ -41,6 +42,11 @@ class ClipEmbedded:
     def __init__(self, proposer: MaskProposer, images: ClipImages) -> None:
         self._proposer, self._images = proposer, images
         self.encoder = images.encoder
+
+    @property
+    def stats(self) -> Counter[str]:
+        """What the other proposer counted."""
+        return self._proposer.stats if isinstance(self._proposer, CountsPrompts) else Counter()
 
     def propose(self, frame: Frame, explained: Bool[ndarray, "height width"]) -> list[Mask]:
         """The masks of the other proposer, each with its embedding; empty masks are left out."""

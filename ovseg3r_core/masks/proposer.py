@@ -1,5 +1,6 @@
 """The protocol that every source of 2D masks follows, and of detectors that give named boxes."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -33,6 +34,16 @@ class EmbedsMasks(Protocol):
     @property
     def encoder(self) -> EncoderId:
         """Which encoder the embeddings are of."""
+        ...
+
+
+@runtime_checkable
+class CountsPrompts(Protocol):
+    """What a proposer has in addition that keeps count of what it asked its networks."""
+
+    @property
+    def stats(self) -> Counter[str]:
+        """Counts by name since the start, such as frames, boxes and points."""
         ...
 
 
