@@ -130,12 +130,15 @@ def segment(
     with err.status("loading the networks"):
         where = pick_device(device)
         proposer = build_proposer(masks, device=where, vocabulary=names.names if vocabulary else None)
-        namer = Namer(names, MiniLm())
+        encoder = MiniLm()
     perception = perceive(source, proposer, config, device=where, console=err)
     with err.status("writing the results"):
         snapshot = perception.snapshot()
         if vocabulary and snapshot.embeddings:
             snapshot = name_by_looks(snapshot, names, open_clip_text(snapshot.embeddings.encoder.source, where))
+        if not vocabulary:  # masks with names of their own keep them; a vocabulary that was asked for is kept to
+            names = names.with_names(sorted({record.label for record in snapshot.objects}))
+        namer = Namer(names, encoder)
         report = write_run(out_dir, perception, snapshot, namer, start, target)
     if as_json:
         out.print_json(json.dumps(report))

@@ -21,6 +21,7 @@ from ovseg3r_core.masks.proposer import CountsPrompts, MaskProposer
 from ovseg3r_core.outputs import named, write_json, write_on_points, write_outputs
 from ovseg3r_core.perception import Perception, PerceptionConfig
 from ovseg3r_core.reconstruction.incidence import IncidenceConfig
+from ovseg3r_core.reconstruction.keyframes import KeyframeConfig
 from ovseg3r_core.reconstruction.tsdf import TsdfConfig
 from ovseg3r_core.sequences.sequence import Sequence
 
@@ -46,6 +47,7 @@ def config_of(*, online: bool, voxel_size_m: float = 0.02) -> PerceptionConfig:
     lifting, mapping, incidence = LiftingConfig(), MappingConfig(), IncidenceConfig()
     config = PerceptionConfig(
         tsdf=TsdfConfig(voxel_size_m=voxel_size_m, depth_max_m=TsdfConfig().depth_max_m * min(scale, 1.0)),
+        keyframes=KeyframeConfig(translation_m=KeyframeConfig().translation_m * min(scale, 1.0)),
         incidence=replace(incidence, tolerance_m=incidence.tolerance_m * scale),
         lifting=replace(lifting, link_m=lifting.link_m * scale),
         mapping=replace(mapping, carry_radius_m=mapping.carry_radius_m * scale, part_gap_m=mapping.part_gap_m * scale),

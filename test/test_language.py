@@ -349,3 +349,11 @@ def test_naming_in_scannet200(minilm, label, entry):
 def test_the_detector_is_named_by_itself_in_the_default_vocabulary():
     namer = Namer(default_vocabulary(), Letters())
     assert [namer.name(label) for label in COCO_CLASSES] == list(COCO_CLASSES)
+
+
+def test_a_vocabulary_grows_by_the_names_it_lacks_and_keeps_its_ids():
+    default = load_vocabulary()
+    grown = default.with_names(["Chair", "kleenex box", "door"])
+    assert grown.names == (*default.names, "kleenex box", "door")
+    assert grown.ids[: len(default)] == default.ids
+    assert grown.ids[len(default) :] == (len(default) + 1, len(default) + 2)

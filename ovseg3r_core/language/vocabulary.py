@@ -1,6 +1,7 @@
 """Vocabularies: the lists of names, with label ids, that labels are chosen from."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -43,6 +44,14 @@ class Vocabulary:
                 raise ValueError(f"{self.name}: {name!r} is there twice, as {first} and as {label_id}")
         if len(set(self.ids)) != len(self.ids):
             raise ValueError(f"{self.name}: two names share an id")
+
+    def with_names(self, names: Iterable[str]) -> "Vocabulary":
+        """The same, and behind it the names it lacks (case does not count), with the ids that follow."""
+        known = {name.casefold() for name in self.names}
+        new = {name.casefold(): name for name in names if name.casefold() not in known}
+        first = max(self.ids) + 1
+        ids = (*self.ids, *range(first, first + len(new)))
+        return Vocabulary(name=self.name, names=(*self.names, *new.values()), ids=ids)
 
     def __len__(self) -> int:
         return len(self.names)
