@@ -6,6 +6,7 @@ views ─► lift all masks again ─► consensus ─► redraw the objects now
 text  ─► compare with the names of the objects                   at any time, on a snapshot
 """
 
+import logging
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -27,6 +28,10 @@ from ovseg3r_core.reconstruction.tsdf import TsdfConfig, TsdfVolume
 from ovseg3r_core.stopwatch import Stopwatch
 from ovseg3r_core.types import Frame, LiftedMask, SceneCloud, ViewIncidence
 from ovseg3r_core.views import OpenView, View
+
+logger = logging.getLogger(__name__)
+
+_LOGGED_OF_EACH_REASON = 3  # a recording with a thousand bad poses is told three times, and counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +94,8 @@ class Perception:
                 self._look(item)
         except Rejected as rejected:
             self.drops[rejected.reason] += 1
+            if self.drops[rejected.reason] <= _LOGGED_OF_EACH_REASON:
+                logger.warning("left out (%s): %s", rejected.reason, rejected)
 
     def refine(self) -> None:
         """Look at all views together: lift every mask onto the present surface and redraw the objects."""

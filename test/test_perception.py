@@ -179,6 +179,17 @@ def test_rejected_items_are_counted_under_their_reason_and_the_rest_goes_on(room
     assert len(perception.snapshot().objects) == len(room.things)
 
 
+def test_the_first_of_each_reason_are_told_and_a_thousand_are_not(caplog):
+    perception = Perception(FromFunction(lambda frame: []), same_name)
+    for number in range(1000):
+        perception.integrate(Rejected("bad_file", f"{number:06d}.depth.png is truncated"))
+    perception.integrate(Rejected("bad_pose", "000007.pose.txt is not rigid"))
+    assert len(caplog.messages) == 4
+    assert "000000.depth.png is truncated" in caplog.messages[0]
+    assert "000007.pose.txt is not rigid" in caplog.messages[3]
+    assert dict(perception.drops) == {"bad_file": 1000, "bad_pose": 1}
+
+
 def test_a_proposer_that_rejects_a_frame_costs_that_frame_only(room):
     def masks_of(frame: Frame) -> list[Mask]:
         if frame.index == 3:
