@@ -115,7 +115,7 @@ def segment(
     from ovseg3r_core.language.minilm import MiniLm
     from ovseg3r_core.language.naming import Namer
     from ovseg3r_core.language.open_clip_text import open_clip_text
-    from ovseg3r_core.language.vocabulary import load_vocabulary
+    from ovseg3r_core.language.vocabulary import UNNAMED, load_vocabulary
     from ovseg3r_core.mapping.visual_queries import name_by_looks
     from ovseg3r_core.masks.build import build_proposer
     from ovseg3r_core.run import OnPoints, config_of, perceive, write_run
@@ -136,9 +136,10 @@ def segment(
         snapshot = perception.snapshot()
         if vocabulary and snapshot.embeddings:
             snapshot = name_by_looks(snapshot, names, open_clip_text(snapshot.embeddings.encoder.source, where))
-        if not vocabulary:  # masks with names of their own keep them; a vocabulary that was asked for is kept to
-            names = names.with_names(sorted({record.label for record in snapshot.objects}))
         namer = Namer(names, encoder)
+        if not vocabulary:  # names that the masks brought and the default lacks; one that was asked for is kept to
+            brought = sorted({record.label for record in snapshot.objects if namer.name(record.label) == UNNAMED})
+            namer = Namer(names.with_names(brought), encoder)
         report = write_run(out_dir, perception, snapshot, namer, start, target)
     if as_json:
         out.print_json(json.dumps(report))
