@@ -3,13 +3,14 @@
 Two masks belong together when the *other* views say so: in nearly every view that sees both, one single
 mask holds both. That is robust to what one view got wrong, needs no thresholds on overlap between the
 two (they may show opposite sides of a sofa), and finds masks that swallowed two things, because other
-views split them. The idea is MaskClustering's (Yan et al., CVPR 2024); two rules are ours:
+views split them. The idea is MaskClustering's (Yan et al., CVPR 2024); three rules are ours:
 
 - a view whose masks cover little of a thing has no opinion on it, since our proposers do not mask again
   what the map already explains;
-- a mask that a detector *named* is a whole thing. Views that cut it into nameless parts abstain instead
-  of voting against it, so the parts join the whole; views that cut it into other named masks do vote.
-  A much larger nameless mask abstains as well: a desk top that took in the cup knows nothing of the cup.
+- a mask that a detector *named* is a whole thing. Views that cut it into nameless parts abstain instead of
+  voting against it, so the parts join the whole, as long as at least as many views hold it in one named
+  mask; views that cut it into other named masks do vote;
+- a much larger nameless mask does not hold a named thing: a desk top that took in the cup says nothing of it.
 """
 
 from collections.abc import Sequence
@@ -36,7 +37,8 @@ class ConsensusConfig:
     min_held: float = 0.75
     """A mask of that view holds the mask when it covers this share of its covered points."""
     min_named_share: float = 1.0
-    """Views that hold a thing in a named mask, against those that cut it into nameless parts and are forgiven."""
+    """Views that hold a thing in one named mask must be this share of those that cut it into nameless parts, for
+    the latter to abstain; one wrong name for half a room would silence everything else."""
     min_shared: float = 0.3
     """A nameless mask holds a named one only if this share of its own points belong to that one."""
     max_split: float = 0.35
