@@ -15,6 +15,7 @@ from numpy import ndarray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from ovseg3r_core.checks import require_positive
 from ovseg3r_core.overlaps import OverlapConfig, id_image
 from ovseg3r_core.reconstruction.depth_edges import depth_edges
 from ovseg3r_core.types import LiftedMask, Mask, MaskTag, SceneCloud, ViewIncidence
@@ -42,9 +43,7 @@ class LiftingConfig:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        for name in ("jump_ratio", "link_m", "part_depth_m"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be positive")
+        require_positive(self, "jump_ratio", "link_m", "part_depth_m")
         if not 0 <= self.part_ratio <= 1:
             raise ValueError(f"part_ratio is {self.part_ratio}; it must lie in 0..1")
         if self.erosion_ratio < 0 or self.max_erosion_px < 0 or self.min_points < 1:

@@ -12,9 +12,11 @@ import numpy as np
 from jaxtyping import Int64
 from numpy import ndarray
 
+from ovseg3r_core.checks import require_positive, require_shares
+from ovseg3r_core.language.vocabulary import UNNAMED
 from ovseg3r_core.mapping.association import NEW, UNCLEAR, AssociationConfig, match_mask, visible_counts
 from ovseg3r_core.mapping.consensus import ConsensusConfig, cluster_masks
-from ovseg3r_core.mapping.objects import UNNAMED, MapObject, NamingConfig, Observation, SameName, vote_name
+from ovseg3r_core.mapping.objects import MapObject, NamingConfig, Observation, SameName, vote_name
 from ovseg3r_core.mapping.ownership import NOBODY, Ownership, connected_parts, vote_owners
 from ovseg3r_core.reconstruction.incidence import Incidence
 from ovseg3r_core.types import LiftedMask, ObjectRecord, SceneCloud, ViewIncidence
@@ -46,12 +48,8 @@ class MappingConfig:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        for name in ("carry_radius_m", "part_gap_m", "min_points", "named_weight"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be positive")
-        for name in ("min_part_of_mask", "min_vote_share", "min_view_share", "trusted_score"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it is a share, in [0, 1]")
+        require_positive(self, "carry_radius_m", "part_gap_m", "min_points", "named_weight")
+        require_shares(self, "min_part_of_mask", "min_vote_share", "min_view_share", "trusted_score")
 
 
 class ObjectMap:

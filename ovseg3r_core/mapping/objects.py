@@ -9,9 +9,8 @@ from jaxtyping import Float32
 from numpy import ndarray
 
 from ovseg3r_core.geometry import fit_box
+from ovseg3r_core.language.vocabulary import UNNAMED
 from ovseg3r_core.types import ObjectRecord
-
-UNNAMED = "object"
 
 SameName = Callable[[str, str], bool]
 

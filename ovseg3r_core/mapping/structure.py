@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 from numpy import ndarray
 
+from ovseg3r_core.checks import require_positive, require_shares
 from ovseg3r_core.types import SceneCloud
 
 
@@ -39,12 +40,8 @@ class StructureConfig:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        for name in ("tolerance_m", "min_area_m2", "max_color_difference", "max_layer_m", "max_planes"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be positive")
-        for name in ("max_behind", "min_flat", "min_flat_named", "big_piece"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it is a share, in [0, 1]")
+        require_positive(self, "tolerance_m", "min_area_m2", "max_color_difference", "max_layer_m", "max_planes")
+        require_shares(self, "max_behind", "min_flat", "min_flat_named", "big_piece")
 
 
 @dataclass(frozen=True)

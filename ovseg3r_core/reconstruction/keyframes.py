@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
+from ovseg3r_core.checks import require_positive
 from ovseg3r_core.geometry import invert, rotation_angle
 from ovseg3r_core.types import Frame
 
@@ -29,9 +30,7 @@ class KeyframeConfig:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        for name in ("translation_m", "rotation_rad"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be positive")
+        require_positive(self, "translation_m", "rotation_rad")
         if not 0 <= self.sharpness_ratio <= 1:
             raise ValueError(f"sharpness_ratio is {self.sharpness_ratio}; it must lie in 0..1")
         if self.sharpness_frames < 1 or self.patience < 1:

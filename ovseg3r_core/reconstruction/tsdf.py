@@ -11,7 +11,7 @@ import open3d.core as o3c
 from jaxtyping import Float32
 from numpy import ndarray
 
-from ovseg3r_core.checks import Rejected
+from ovseg3r_core.checks import Rejected, require_positive
 from ovseg3r_core.geometry import invert, voxel_keys
 from ovseg3r_core.reconstruction.depth_edges import depth_edges
 from ovseg3r_core.types import Frame, SceneCloud
@@ -42,9 +42,7 @@ class TsdfConfig:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        for name in ("voxel_size_m", "truncation_voxels", "jump_ratio", "memory_budget_mb"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be positive")
+        require_positive(self, "voxel_size_m", "truncation_voxels", "jump_ratio", "memory_budget_mb")
         if not 4 <= self.block_resolution <= 32:
             raise ValueError(f"block_resolution is {self.block_resolution}; it must lie in 4..32")
         if not 0 <= self.depth_min_m < self.depth_max_m:

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import UInt16
 from numpy import ndarray
 
+from ovseg3r_core.checks import require_positive
 from ovseg3r_core.synthetic.render import RenderedView, Renderer
 from ovseg3r_core.synthetic.room import RoomScene
 from ovseg3r_core.synthetic.trajectory import walk_round
@@ -28,9 +29,7 @@ class WalkConfig:
         """Check the ranges."""
         if self.frames < 1:
             raise ValueError(f"frames is {self.frames}; a walk has at least one")
-        for name in ("rate_hz", "width_px", "height_px", "focal_px"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be positive")
+        require_positive(self, "rate_hz", "width_px", "height_px", "focal_px")
 
     @property
     def camera(self) -> Camera:
