@@ -8,17 +8,23 @@ text  ─► compare with the names of the objects                   at any time
 
 import logging
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from threading import Lock, RLock
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 from numpy import ndarray
 
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.lifting import LiftingConfig, carry, clean_ids
+from ovseg3r_core.mapping.edits import Edits
 from ovseg3r_core.mapping.explained import explained_pixels
-from ovseg3r_core.mapping.object_map import MappingConfig, ObjectMap
+from ovseg3r_core.mapping.mapping_config import MappingConfig
+from ovseg3r_core.mapping.memory import Memory
+from ovseg3r_core.mapping.object_map import NOWHERE, ObjectMap, Placed
 from ovseg3r_core.mapping.objects import SameName
+from ovseg3r_core.mapping.redraw import redraw
 from ovseg3r_core.mapping.snapshot import MapSnapshot, ObjectEmbeddings
 from ovseg3r_core.mapping.structure import StructureConfig, find_structure, structure_kind, up_direction
 from ovseg3r_core.masks.proposer import EmbedsMasks, MaskProposer
@@ -60,7 +66,12 @@ class PerceptionConfig:
 
 
 class Perception:
-    """Reconstructs a scene and maps its objects, one frame at a time."""
+    """Reconstructs a scene and maps its objects, one frame at a time.
+
+    `integrate` does everything in the caller's thread. A live system calls its parts, `fuse`, `look` and `refine`, from
+    one thread each: they share the surface and the map for moments only, never while a network runs or while all
+    views are compared.
+    """
 
     def __init__(
         self,
@@ -74,92 +85,175 @@ class Perception:
         self.proposer = proposer
         self.encoder = proposer.encoder if isinstance(proposer, EmbedsMasks) else None
         self.map_frame = map_frame
-        self.volume = TsdfVolume(self.config.tsdf, device="CUDA:0" if device == "cuda" else "CPU:0")
-        self.keyframes = KeyframeSelector(self.config.keyframes)
-        self.objects = ObjectMap(self.config.mapping, same_name)
-        self.views: list[View] = []
         self.clock = Stopwatch()
-        self.frames = 0
-        self.drops: Counter[str] = Counter()
+        self._same_name = same_name
+        self._device = "CUDA:0" if device == "cuda" else "CPU:0"
+        self._surface, self._map = Lock(), RLock()  # where both are held, the surface's was taken first
+        self._counting = Lock()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything; a keyframe that is being looked at belongs to the old map and is dropped."""
+        with self._surface, self._map:
+            self.volume = TsdfVolume(self.config.tsdf, device=self._device)
+            self.keyframes: dict[str, KeyframeSelector] = {}
+            self.objects = ObjectMap(self.config.mapping, self._same_name)
+            self.views: list[View] = []
+            self.frames = 0
+            self.drops: Counter[str] = Counter()
+
+    def resume(self, snapshot: MapSnapshot, memory: Memory) -> None:
+        """Go on from a saved map: its keyframes are fused again, its objects, ids and edits are as they were."""
+        self.reset()
+        with self._surface, self._map:
+            for view in memory.views:
+                self.volume.integrate(view.frame())
+            self.objects = ObjectMap.restored(self.config.mapping, self._same_name, snapshot, memory)
+            self.views = list(memory.views)
 
     def integrate(self, item: Frame | Rejected) -> None:
         """Take one frame of the stream; what cannot be used is counted under its reason."""
-        self.frames += 1
         try:
-            if isinstance(item, Rejected):
-                raise item
-            with self.clock("fuse"):
-                self.volume.integrate(item)
-            if self.keyframes.accepts(item):
-                self._look(item)
+            keyframe = self.fuse(item)
+            if keyframe is not None:
+                self.look(keyframe)
+                if self.config.refine_every and len(self.views) % self.config.refine_every == 0:
+                    self.refine()
         except Rejected as rejected:
+            self.count(rejected)
+
+    def count(self, rejected: Rejected) -> None:
+        """Count what was left out under its reason; the first few of each are told."""
+        with self._counting:
             self.drops[rejected.reason] += 1
-            if self.drops[rejected.reason] <= _LOGGED_OF_EACH_REASON:
-                logger.warning("left out (%s): %s", rejected.reason, rejected)
+        if self.drops[rejected.reason] <= _LOGGED_OF_EACH_REASON:
+            logger.warning("left out (%s): %s", rejected.reason, rejected)
+
+    def fuse(self, item: Frame | Rejected) -> Frame | None:
+        """Fuse a frame into the surface; it comes back where it is a keyframe, to be looked at.
+
+        Raises:
+            Rejected: the frame cannot be used.
+        """
+        self.frames += 1
+        if isinstance(item, Rejected):
+            raise item
+        with self._surface, self.clock("fuse"):
+            self.volume.integrate(item)
+        selector = self.keyframes.setdefault(item.sensor, KeyframeSelector(self.config.keyframes))
+        return item if selector.accepts(item) else None
+
+    def look(self, keyframe: Frame) -> None:
+        """Find the masks of a keyframe, lift them, and place them on the objects of the map.
+
+        Raises:
+            Rejected: `view_budget` where no more keyframes are kept, `map_reset` where the map that it belongs to is
+                gone by now.
+        """
+        objects = self.objects
+        explained = self._explained(keyframe)
+        with self.clock("masks"):
+            masks = self.proposer.propose(keyframe, explained)
+        with self.clock("lift"):
+            ids = clean_ids(masks, keyframe.depth_m, self.config.lifting)
+        with self._map:
+            if self.objects is not objects:
+                raise Rejected("map_reset", f"frame {keyframe.index} belongs to the map before this one")
+            view = View.of(len(self.views), keyframe, masks, ids)
+            self.views.append(view)
+            self._place(view)
 
     def refine(self) -> None:
         """Look at all views together: lift every mask onto the present surface and redraw the objects."""
-        cloud = self._update_cloud()
+        objects, views = self.objects, tuple(self.views)
+        with self.clock("extract"), self._surface:
+            cloud = self.volume.extract()
         with self.clock("refine"):
             seen, lifted = [], []
-            for view in self.views:
+            for view in views:
                 opened = view.open()
                 seen.append(see_points(cloud.xyz, opened, self.config.incidence))
                 lifted += self._lift(opened, seen[-1], cloud)
-            self.objects.refine(lifted, Incidence.build(seen), [view.stamp_s for view in self.views])
-            self._tell_structure(cloud)
+            drawing = redraw(lifted, Incidence.build(seen), cloud, self.config.mapping)
+            with self._map:
+                if self.objects is not objects:
+                    return  # the map was reset meanwhile
+                former = objects.adopt(drawing, [view.stamp_s for view in views])
+                for view in self.views[len(views) :]:
+                    self._place(view, former)
+                self._tell_structure()
+
+    def edit(self, edits: Edits) -> None:
+        """Apply an operator's corrections."""
+        with self._map:
+            self.objects.edit(edits)
 
     def snapshot(self) -> MapSnapshot:
         """The map as it is now; nothing that happens later changes it."""
-        cloud = self.objects.cloud or self.volume.extract()
-        records = self.objects.records()
-        structure = {id_ for id_, obj in self.objects.objects.items() if obj.structure}
-        things = tuple(record for record in records if record.id not in structure)
-        return MapSnapshot(
-            map_frame=self.map_frame,
-            cloud=cloud,
-            owner=self.objects.ownership.owner if self.objects.cloud else np.full(len(cloud), -1, np.int32),
-            objects=things,
-            structure=tuple(record for record in records if record.id in structure),
-            up=tuple(self._up(cloud).tolist()),
-            views=len(self.views),
-            embeddings=self._embeddings([record.id for record in things]),
-        )
+        with self._map:
+            objects = self.objects
+            records = objects.records()
+            structure = {id_ for id_, obj in objects.objects.items() if obj.structure}
+            things = tuple(record for record in records if record.id not in structure)
+            return MapSnapshot(
+                map_frame=self.map_frame,
+                cloud=objects.cloud,
+                owner=objects.ownership.owner,
+                objects=things,
+                structure=tuple(record for record in records if record.id in structure),
+                up=tuple(self._up().tolist()),
+                views=len(self.views),
+                embeddings=self._embeddings([record.id for record in things]),
+            )
 
-    def _look(self, frame: Frame) -> None:
-        """A keyframe: find its masks, lift them, and place them on the objects of the map."""
+    def memory(self) -> Memory:
+        """What mapping needs beyond the snapshot to go on."""
+        with self._map:
+            return Memory(
+                views=tuple(self.views),
+                members=self.objects.members(),
+                next_id=self.objects.next_id,
+                edits=self.objects.edits,
+            )
+
+    def configure(self, config: PerceptionConfig) -> None:
+        """Other settings from now on; those of the surface (`tsdf`) hold from the next `reset`."""
+        with self._map:
+            self.config, self.objects.config = config, config.mapping
+            for selector in self.keyframes.values():
+                selector.config = config.keyframes
+
+    def _explained(self, keyframe: Frame) -> Bool[ndarray, "height width"]:
+        """The pixels of a keyframe that show what the map knows well already."""
         if len(self.views) >= self.config.max_views:
-            raise Rejected("view_budget", f"frame {frame.index}: {self.config.max_views} keyframes are kept already")
-        cloud = self._update_cloud()
-        seen = see_points(cloud.xyz, frame, self.config.incidence)
-        known = {o.id for o in self.objects.objects.values() if o.views >= self.config.explained_after_views}
-        explained = explained_pixels(self.objects.ownership.owner, seen, known, *frame.depth_m.shape)
-        with self.clock("masks"):
-            masks = self.proposer.propose(frame, explained)
-        with self.clock("lift"):
-            view = View.of(len(self.views), frame, masks, clean_ids(masks, frame.depth_m, self.config.lifting))
-            lifted = self._lift(view.open(), seen, cloud)
-        with self.clock("associate"):
-            self.views.append(view)
-            self.objects.associate(lifted, seen, frame.stamp_s)
-        if self.config.refine_every and len(self.views) % self.config.refine_every == 0:
-            self.refine()
-
-    def _update_cloud(self) -> SceneCloud:
-        with self.clock("extract"):
+            raise Rejected("view_budget", f"frame {keyframe.index}: {self.config.max_views} keyframes are kept already")
+        with self.clock("extract"), self._surface:
             cloud = self.volume.extract()
+        with self._map:
             self.objects.follow(cloud)
-        return cloud
+            owner = self.objects.ownership.owner
+            known = {o.id for o in self.objects.objects.values() if o.views >= self.config.explained_after_views}
+        seen = see_points(cloud.xyz, keyframe, self.config.incidence)
+        return explained_pixels(owner, seen, known, *keyframe.depth_m.shape)
+
+    def _place(self, view: View, former: Mapping[Placed, int] = NOWHERE) -> None:
+        """Lift the masks of one view and place them on the objects of the map."""
+        opened, cloud = view.open(), self.objects.cloud
+        with self.clock("lift"):
+            seen = see_points(cloud.xyz, opened, self.config.incidence)
+            lifted = self._lift(opened, seen, cloud)
+        with self.clock("associate"):
+            self.objects.associate(lifted, seen, view.stamp_s, former)
 
     def _lift(self, view: OpenView, seen: ViewIncidence, cloud: SceneCloud) -> list[LiftedMask]:
         return carry(view.ids, view.tags, seen, cloud, view.depth_m, view.index, self.config.lifting)
 
-    def _tell_structure(self, cloud: SceneCloud) -> None:
+    def _tell_structure(self) -> None:
         """Mark the objects that are pieces of the walls, the floor or the ceiling."""
-        config = self.config.structure
-        planes = find_structure(cloud, self.config.tsdf.voxel_size_m, self._up(cloud), config)
+        config, cloud = self.config.structure, self.objects.cloud
+        planes = find_structure(cloud, self.config.tsdf.voxel_size_m, self._up(), config)
         for id_, points in self.objects.ownership.points_of().items():
-            named = self.objects.name(id_) is not None
+            named = self.objects.name(id_) is not None or id_ in self.objects.edits.labels
             kind = structure_kind(points, cloud, planes, named=named, config=config)
             self.objects.objects[id_].structure = kind
 
@@ -171,6 +265,6 @@ class Perception:
             encoder=self.encoder, ids=np.array(list(found), np.int32), vectors=np.stack(list(found.values()))
         )
 
-    def _up(self, cloud: SceneCloud) -> Float64[ndarray, "3"]:
+    def _up(self) -> Float64[ndarray, "3"]:
         camera_up = np.array([-view.T_map_camera[:3, 1] for view in self.views]).reshape(-1, 3)
-        return up_direction(cloud.normal, camera_up)
+        return up_direction(self.objects.cloud.normal, camera_up)

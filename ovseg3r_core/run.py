@@ -15,7 +15,7 @@ from ovseg3r_core.language.coco import same_name
 from ovseg3r_core.language.naming import Namer
 from ovseg3r_core.language.vocabulary import UNNAMED
 from ovseg3r_core.lifting import LiftingConfig
-from ovseg3r_core.mapping.object_map import MappingConfig
+from ovseg3r_core.mapping.mapping_config import MappingConfig
 from ovseg3r_core.mapping.snapshot import MapSnapshot
 from ovseg3r_core.masks.proposer import CountsPrompts, MaskProposer
 from ovseg3r_core.outputs import named, write_json, write_on_points, write_outputs

@@ -43,6 +43,8 @@ class Frame:
     """Distance along the optical axis; 0 is "no reading", and nothing here is negative or non-finite."""
     camera: Camera
     T_map_camera: Float64[ndarray, "4 4"]
+    sensor: str = "camera"
+    """Which of the robot's cameras it came from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +106,12 @@ class SceneCloud:
     xyz: Float32[ndarray, "points 3"]
     color: UInt8[ndarray, "points 3"]
     normal: Float32[ndarray, "points 3"]
+
+    @classmethod
+    def empty(cls) -> "SceneCloud":
+        """A cloud without a point."""
+        nothing = np.zeros((0, 3), np.float32)
+        return cls(xyz=nothing, color=nothing.astype(np.uint8), normal=nothing)
 
     def __len__(self) -> int:
         return len(self.xyz)

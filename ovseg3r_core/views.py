@@ -66,6 +66,17 @@ class View:
         """The depth image, rounded to a millimetre."""
         return _decode(self.depth_png, cv2.IMREAD_UNCHANGED).astype(np.float32) * _MILLIMETRE_M
 
+    def frame(self) -> Frame:
+        """The keyframe it was made of, as far as it was kept."""
+        return Frame(
+            index=self.index,
+            stamp_s=self.stamp_s,
+            color=self.color(),
+            depth_m=self.depth_m(),
+            camera=self.camera,
+            T_map_camera=self.T_map_camera,
+        )
+
     def open(self) -> OpenView:
         """Decode what lifting needs."""
         return OpenView(

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
-from ovseg3r_core.mapping.object_map import MappingConfig, ObjectMap
+from ovseg3r_core.mapping.mapping_config import MappingConfig
+from ovseg3r_core.mapping.object_map import ObjectMap
 from ovseg3r_core.mapping.objects import NamingConfig, Observation, vote_name
 from ovseg3r_core.mapping.ownership import Ownership, connected_parts, vote_owners
+from ovseg3r_core.mapping.redraw import redraw
 from ovseg3r_core.reconstruction.incidence import Incidence
 from ovseg3r_core.types import LiftedMask, SceneCloud, ViewIncidence
 
@@ -32,6 +34,10 @@ def mask(view: int, points: np.ndarray, index: int = 0, label: str | None = None
 
 def same_word(a: str, b: str) -> bool:
     return a == b
+
+
+def look_at_all(object_map: ObjectMap, lifted: list[LiftedMask], seen: Incidence, stamps_s: list[float]) -> None:
+    object_map.adopt(redraw(lifted, seen, object_map.cloud, object_map.config), stamps_s)
 
 
 @pytest.fixture
@@ -88,7 +94,7 @@ def test_refining_keeps_the_ids_of_what_was_there(object_map):
     for v in range(4):
         object_map.associate([m for m in lifted if m.view == v], see_all(cloud), float(v))
     before = {record.label: record.id for record in object_map.records()}
-    object_map.refine(lifted, Incidence.build([see_all(cloud)] * 4), [0.0, 1.0, 2.0, 3.0])
+    look_at_all(object_map, lifted, Incidence.build([see_all(cloud)] * 4), [0.0, 1.0, 2.0, 3.0])
     assert {record.label: record.id for record in object_map.records()} == before
 
 
@@ -101,7 +107,7 @@ def test_refining_joins_what_the_first_look_split(object_map):
     object_map.associate(halves, see_all(cloud), 0.0)
     for m in wholes:
         object_map.associate([m], see_all(cloud), float(m.view))
-    object_map.refine(halves + wholes, Incidence.build([see_all(cloud)] * 4), [0.0, 1.0, 2.0, 3.0])
+    look_at_all(object_map, halves + wholes, Incidence.build([see_all(cloud)] * 4), [0.0, 1.0, 2.0, 3.0])
     (couch,) = object_map.records()
     assert couch.label == "couch"
     assert couch.points == len(whole)
@@ -112,7 +118,7 @@ def test_refining_cuts_apart_what_does_not_hang_together(object_map):
     object_map.follow(cloud)
     apart = np.concatenate([columns(cloud, 0.0, 0.3), columns(cloud, 1.0, 1.3)])
     lifted = [mask(v, apart) for v in range(3)]
-    object_map.refine(lifted, Incidence.build([see_all(cloud)] * 3), [0.0, 1.0, 2.0])
+    look_at_all(object_map, lifted, Incidence.build([see_all(cloud)] * 3), [0.0, 1.0, 2.0])
     assert len(object_map.records()) == 2
 
 
@@ -120,7 +126,7 @@ def test_what_one_of_many_views_saw_is_not_believed(object_map):
     cloud = grid_cloud()
     object_map.follow(cloud)
     lifted = [mask(0, columns(cloud, 0.0, 0.4))]
-    object_map.refine(lifted, Incidence.build([see_all(cloud)] * 10), [float(v) for v in range(10)])
+    look_at_all(object_map, lifted, Incidence.build([see_all(cloud)] * 10), [float(v) for v in range(10)])
     assert object_map.records() == ()
 
 
@@ -128,7 +134,7 @@ def test_no_masks_in_any_view_leave_an_empty_map(object_map):
     cloud = grid_cloud()
     object_map.follow(cloud)
     object_map.associate([], see_all(cloud), 0.0)
-    object_map.refine([], Incidence.build([see_all(cloud)]), [0.0])
+    look_at_all(object_map, [], Incidence.build([see_all(cloud)]), [0.0])
     assert object_map.records() == ()
 
 

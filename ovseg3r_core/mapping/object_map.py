@@ -1,55 +1,33 @@
 """The map of objects: masks of one view in, persistent objects out; a second look at all views together.
 
-`associate` places the masks of one new view at once (greedy, live). `refine` clusters the masks of all
-views by consensus and redraws who owns what, while ids stay with the objects that had them.
+`associate` places the masks of one new view at once (greedy, live). `adopt` takes over what a look at all views
+together found (`redraw`), while ids stay with the objects that had them. What an operator edited holds through both.
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Int32
 from numpy import ndarray
 
-from ovseg3r_core.checks import require_positive, require_shares
 from ovseg3r_core.language.vocabulary import UNNAMED
-from ovseg3r_core.mapping.association import NEW, UNCLEAR, AssociationConfig, match_mask, visible_counts
-from ovseg3r_core.mapping.consensus import ConsensusConfig, cluster_masks
-from ovseg3r_core.mapping.objects import MapObject, NamingConfig, Observation, SameName, vote_name
-from ovseg3r_core.mapping.ownership import NOBODY, Ownership, connected_parts, vote_owners
-from ovseg3r_core.reconstruction.incidence import Incidence
+from ovseg3r_core.mapping.association import NEW, UNCLEAR, match_mask, visible_counts
+from ovseg3r_core.mapping.edits import Edits
+from ovseg3r_core.mapping.mapping_config import MappingConfig
+from ovseg3r_core.mapping.memory import Memory
+from ovseg3r_core.mapping.objects import MapObject, Observation, SameName, vote_name
+from ovseg3r_core.mapping.ownership import NOBODY, Ownership
+from ovseg3r_core.mapping.redraw import Drawing
+from ovseg3r_core.mapping.snapshot import MapSnapshot
 from ovseg3r_core.types import LiftedMask, ObjectRecord, SceneCloud, ViewIncidence
 
+Placed = tuple[int, int]
+"""A mask by its view and its place there."""
 
-@dataclass(frozen=True, kw_only=True)
-class MappingConfig:
-    """How masks become objects."""
-
-    association: AssociationConfig = field(default_factory=AssociationConfig)
-    consensus: ConsensusConfig = field(default_factory=ConsensusConfig)
-    naming: NamingConfig = field(default_factory=NamingConfig)
-    carry_radius_m: float = 0.03
-    """How far a point may have moved between two extractions of the surface and still be the same."""
-    part_gap_m: float = 0.08
-    """Parts of an object that lie further apart than this are different things."""
-    min_part_of_mask: float = 0.2
-    """A mask shows a part when at least this share of its points lies there."""
-    min_points: int = 20
-    """Smaller objects are not kept: a cup shows about 30 points at 2 cm."""
-    named_weight: float = 2.5
-    """What a mask with a name counts in the vote on a point, against 1 of a mask without one."""
-    min_vote_share: float = 0.3
-    """A point goes to an object that has this share of the votes on it."""
-    min_view_share: float = 0.2
-    """An object must be masked in this share of the views that see it ..."""
-    trusted_score: float = 0.5
-    """... and in two views at least, unless only one could see it or a detector named it this surely."""
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        require_positive(self, "carry_radius_m", "part_gap_m", "min_points", "named_weight")
-        require_shares(self, "min_part_of_mask", "min_vote_share", "min_view_share", "trusted_score")
+NOWHERE: Mapping[Placed, int] = MappingProxyType({})
 
 
 class ObjectMap:
@@ -60,19 +38,48 @@ class ObjectMap:
         self.same_name = same_name
         self.objects: dict[int, MapObject] = {}
         self.ownership = Ownership.empty(0)
-        self.cloud: SceneCloud | None = None
+        self.cloud = SceneCloud.empty()
+        self.edits = Edits()
         self._next_id = 1
+
+    @classmethod
+    def restored(cls, config: MappingConfig, same_name: SameName, snapshot: MapSnapshot, memory: Memory) -> "ObjectMap":
+        """The map as it was when it was saved."""
+        restored = cls(config, same_name)
+        for view, mask, id_ in memory.members.tolist():
+            tag, stamp_s = memory.views[view].tags[mask], memory.views[view].stamp_s
+            shown = Observation(
+                view=view, mask=mask, stamp_s=stamp_s, score=tag.score, label=tag.label, embedding=tag.embedding
+            )
+            restored.objects.setdefault(id_, MapObject(id_)).observations.append(shown)
+        for record in snapshot.structure:
+            restored.objects[record.id].structure = record.label
+        seen = np.zeros(memory.next_id + 1, np.int32)  # the last entry serves -1
+        for id_, obj in restored.objects.items():
+            seen[id_] = obj.views
+        restored.cloud = snapshot.cloud
+        restored.ownership = Ownership(snapshot.owner.copy(), seen[snapshot.owner])
+        restored.edits, restored._next_id = memory.edits, memory.next_id
+        return restored
 
     def follow(self, cloud: SceneCloud) -> None:
         """Move on to a newer extraction of the scene cloud; what was owned stays owned."""
-        if self.cloud is None:
-            self.ownership = Ownership.empty(len(cloud))
-        elif cloud is not self.cloud:
+        if cloud is not self.cloud:
             self.ownership = self.ownership.carried_to(self.cloud.xyz, cloud.xyz, self.config.carry_radius_m)
         self.cloud = cloud
 
-    def associate(self, lifted: Sequence[LiftedMask], seen: ViewIncidence, stamp_s: float) -> None:
-        """Place the masks of one view, largest first, on the objects they show; begin new objects for the rest."""
+    def associate(
+        self,
+        lifted: Sequence[LiftedMask],
+        seen: ViewIncidence,
+        stamp_s: float,
+        former: Mapping[Placed, int] = NOWHERE,
+    ) -> None:
+        """Place the masks of one view, largest first, on the objects they show; begin new objects for the rest.
+
+        Args:
+            former: the objects that the masks belonged to when the view was placed before.
+        """
         visible = visible_counts(self.ownership.owner, seen, self._next_id)
         names = {id_: name for id_ in np.flatnonzero(visible).tolist() if (name := self.name(id_)) is not None}
         known = {id_: self.objects[id_].embedding() for id_ in np.flatnonzero(visible).tolist()}
@@ -83,79 +90,74 @@ class ObjectMap:
             if object_id == UNCLEAR:
                 continue
             if object_id == NEW:
-                object_id = self._begin_object()
+                object_id = self._begin_object(former.get((mask.view, mask.mask)))
             self.objects[object_id].observations.append(_observation(mask, stamp_s))
             self.ownership = self.ownership.claim(mask.points, object_id)
+        self._apply_cuts()
         self._forget_ownerless()
 
-    def refine(self, lifted: Sequence[LiftedMask], seen: Incidence, stamps_s: Sequence[float]) -> None:
-        """Look at the masks of all views again, lifted onto the present cloud, and redraw the objects.
+    def adopt(self, drawing: Drawing, stamps_s: Sequence[float]) -> Mapping[Placed, int]:
+        """Take a look at all views for the truth: ids stay with the things that had them, edits hold.
 
-        Args:
-            lifted: the masks of all views; `mask.view` indexes `seen` and `stamps_s`.
+        Returns:
+            Which object each placed mask belonged to before: `associate` needs it for the views that came after
+            the ones that were looked at.
         """
-        if self.cloud is None:
-            raise RuntimeError("refine() needs a cloud: call follow() first")
-        points = len(self.cloud)
-        cluster = cluster_masks(lifted, seen, points, self.config.consensus)
-        votes = vote_owners(
-            lifted, cluster, points, named_weight=self.config.named_weight, min_share=self.config.min_vote_share
-        )
-        votes, members = self._cut_apart(votes, lifted, cluster)
-        old_id = {(o.view, o.mask): obj.id for obj in self.objects.values() for o in obj.observations}
-        ids = self._inherit_ids(members, old_id)
-        ids = {g: id_ for g, id_ in ids.items() if self._has_evidence(members[g], votes.owner == g, seen)}
-        self.objects = {
-            id_: MapObject(id_, [_observation(mask, stamps_s[mask.view]) for mask in members[g]])
-            for g, id_ in ids.items()
-        }
-        lookup = np.full(int(votes.owner.max(initial=-1)) + 2, NOBODY, np.int32)  # the last entry serves -1
+        former = {
+            (o.view, o.mask): obj.id for obj in self.objects.values() for o in obj.observations
+        }  # a mask of several objects is told by the last
+        ids = self._inherit_ids(drawing.members, former)
+        ids = {g: id_ for g, id_ in ids.items() if g in drawing.evident or self.edits.keeps(id_)}
+        self.objects = {}
+        for g, id_ in ids.items():
+            shown = [_observation(mask, stamps_s[mask.view]) for mask in drawing.members[g]]
+            self.objects.setdefault(id_, MapObject(id_)).observations.extend(shown)
+        lookup = np.full(int(drawing.ownership.owner.max(initial=-1)) + 2, NOBODY, np.int32)  # the last serves -1
         for g, id_ in ids.items():
             lookup[g] = id_
-        self.ownership = Ownership(lookup[votes.owner], votes.votes)
+        newest = self.cloud if len(self.cloud) else drawing.cloud
+        self.cloud = drawing.cloud
+        self.ownership = Ownership(lookup[drawing.ownership.owner], drawing.ownership.votes)
+        self.follow(newest)
+        self._apply_cuts()
+        return former
 
     def records(self) -> tuple[ObjectRecord, ...]:
         """Every object that owns enough points, by id."""
-        if self.cloud is None:
-            return ()
         points_of = self.ownership.points_of()
-        return tuple(
+        found = (
             obj.record(self.cloud.xyz[points_of[id_]], self.config.naming, self.same_name)
             for id_, obj in sorted(self.objects.items())
-            if len(points_of.get(id_, ())) >= self.config.min_points
+            if len(points_of.get(id_, ())) >= self.config.min_points and id_ not in self.edits.hidden
+        )
+        return tuple(
+            replace(record, label=self.edits.labels[record.id], score=1.0) if record.id in self.edits.labels else record
+            for record in found
         )
 
-    def _cut_apart(
-        self, votes: Ownership, lifted: Sequence[LiftedMask], cluster: Int64[ndarray, " masks"]
-    ) -> tuple[Ownership, dict[int, list[LiftedMask]]]:
-        """Make things of what hangs together, each with its masks.
+    def edit(self, edits: Edits) -> None:
+        """Apply the operator's corrections; every later `associate` and `adopt` holds on to them."""
+        for gone, into in edits.redirects.items():
+            if gone in self.objects:
+                self.objects[into].observations.extend(self.objects.pop(gone).observations)
+        self.ownership = self.ownership.renamed(edits.redirects)
+        self.edits = edits
+        self._apply_cuts()
+        self._forget_ownerless()
 
-        Far parts of a cluster are things of their own, and crumbs are nobody's.
-        """
-        assert self.cloud is not None
-        owner = np.full_like(votes.owner, NOBODY)
-        members: dict[int, list[LiftedMask]] = {}
-        for id_, points in votes.points_of().items():
-            part = connected_parts(self.cloud.xyz[points], self.config.part_gap_m)
-            parts = int(np.count_nonzero(np.bincount(part) >= self.config.min_points))  # the largest come first
-            first = len(members)
-            owner[points] = np.where(part < parts, first + part, NOBODY)
-            members |= {first + p: [] for p in range(parts)}
-            for index in np.flatnonzero(cluster == id_).tolist():
-                mask = lifted[index]
-                of_mask = owner[mask.points] - first
-                shown = np.bincount(of_mask[(of_mask >= 0) & (of_mask < parts)], minlength=parts)
-                for p in np.flatnonzero(shown >= self.config.min_part_of_mask * len(mask.points)):
-                    members[first + int(p)].append(mask)
-        return Ownership(owner, votes.votes), {g: masks for g, masks in members.items() if masks}
+    def members(self) -> Int32[ndarray, "members 3"]:
+        """(view, mask, object id) of every placed mask."""
+        rows = [(o.view, o.mask, obj.id) for obj in self.objects.values() for o in obj.observations]
+        return np.array(sorted(rows), np.int32).reshape(-1, 3)
 
-    def _has_evidence(self, masks: Sequence[LiftedMask], points: ndarray, seen: Incidence) -> bool:
-        """Whether enough of the views that see the object masked it."""
-        enough = 0.3 * np.count_nonzero(points)
-        could_see = sum(np.count_nonzero(points[seen.view(v).points]) >= enough for v in range(len(seen)))
-        did = len({mask.view for mask in masks})
-        named = any(mask.label is not None and mask.score >= self.config.trusted_score for mask in masks)
-        return bool(did >= self.config.min_view_share * could_see and (did >= 2 or could_see <= 1 or named))
+    def new_ids(self, count: int) -> list[int]:
+        """Ids that were never used."""
+        return [self._new_id() for _ in range(count)]
+
+    @property
+    def next_id(self) -> int:
+        """Ids from here on were never used."""
+        return self._next_id
 
     def _inherit_ids(
         self, members: Mapping[int, Sequence[LiftedMask]], old_id: Mapping[tuple[int, int], int]
@@ -170,7 +172,7 @@ class ObjectMap:
         ids: dict[int, int] = {}
         taken: set[int] = set()
         for (group, id_), _ in claims.most_common():
-            if group not in ids and id_ not in taken:
+            if group not in ids and (id_ not in taken or id_ in self.edits.united):
                 ids[group] = id_
                 taken.add(id_)
         for group in members:
@@ -178,10 +180,29 @@ class ObjectMap:
                 ids[group] = self._new_id()
         return ids
 
-    def _begin_object(self) -> int:
-        id_ = self._new_id()
+    def _begin_object(self, former: int | None) -> int:
+        """A new object; under the id of before where a view is placed again."""
+        id_ = self._new_id() if former is None or former in self.objects else former
         self.objects[id_] = MapObject(id_)
         return id_
+
+    def _apply_cuts(self) -> None:
+        """Give every point of an object that an operator split to its nearest seed.
+
+        A part that perception lost begins anew with the observations of the others: one mask may show several parts.
+        """
+        for cut in self.edits.cuts:
+            points = np.flatnonzero(np.isin(self.ownership.owner, cut.ids))
+            if not len(points):
+                continue
+            part = cut.part_of(self.cloud.xyz[points])
+            owner = self.ownership.owner.copy()
+            owner[points] = part
+            self.ownership = Ownership(owner, self.ownership.votes)
+            alive = [self.objects[id_] for id_ in cut.ids if id_ in self.objects]
+            shown = list({(o.view, o.mask): o for obj in alive for o in obj.observations}.values())
+            for id_ in set(part.tolist()) - self.objects.keys():
+                self.objects[id_] = MapObject(id_, shown)
 
     def _new_id(self) -> int:
         self._next_id += 1

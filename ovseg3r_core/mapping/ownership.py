@@ -4,7 +4,7 @@ The map *is* the scene cloud with an owner for every point. That one representat
 object is, what a view should see of it, and how much a new mask overlaps it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,6 +38,16 @@ class Ownership:
         owner[points[mine]] = object_id
         votes[points] += np.where(mine, 1, -1).astype(np.int32)
         return Ownership(owner, votes)
+
+    def renamed(self, new_id: Mapping[int, int]) -> "Ownership":
+        """The same points under other ids; an id may be led on more than once."""
+        owner = self.owner.copy()
+        for old in new_id:
+            new = old
+            while new in new_id:
+                new = new_id[new]
+            owner[self.owner == old] = new
+        return Ownership(owner, self.votes)
 
     def carried_to(
         self,

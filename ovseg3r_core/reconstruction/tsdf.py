@@ -4,6 +4,7 @@ All memory of the blocks is taken when the volume is made and never grows: a fra
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import open3d as o3d
@@ -11,7 +12,8 @@ import open3d.core as o3c
 from jaxtyping import Float32
 from numpy import ndarray
 
-from ovseg3r_core.checks import Rejected, require_positive
+from ovseg3r_core.checks import Rejected
+from ovseg3r_core.config import Within, check_ranges
 from ovseg3r_core.geometry import invert, voxel_keys
 from ovseg3r_core.reconstruction.depth_edges import depth_edges
 from ovseg3r_core.types import Frame, SceneCloud
@@ -24,33 +26,32 @@ _SPARE_BLOCKS = 256  # kept free, see `_integrate_blocks`
 class TsdfConfig:
     """How depth is fused; the defaults suit a Kinect-like camera in rooms."""
 
-    voxel_size_m: float = 0.02
-    block_resolution: int = 8
+    voxel_size_m: Annotated[float, Within(0.002, 0.2)] = 0.02
+    """Edge of a voxel; the cloud has about one point a voxel. 0.005 for a bin of goods, 0.05 for halls."""
+    block_resolution: Annotated[int, Within(4, 32)] = 8
     """Voxels along a block; 8 fuses a third faster than 16 and leaves fewer voxels empty."""
-    truncation_voxels: float = 4.0
+    truncation_voxels: Annotated[float, Within(1.0, 20.0)] = 4.0
     """Reach of the distance field on each side of a surface; what is thinner than this melts from its far side."""
-    depth_min_m: float = 0.2
-    depth_max_m: float = 5.0
+    depth_min_m: Annotated[float, Within(0.0, 10.0)] = 0.2
+    """Readings nearer than this are not fused."""
+    depth_max_m: Annotated[float, Within(0.05, DEPTH_LIMIT_M)] = 5.0
     """Readings further out are not fused: the error of structured light grows with depth squared."""
-    jump_ratio: float = 0.05
+    jump_ratio: Annotated[float, Within(0.001, 1.0)] = 0.05
     """Readings beside a depth jump of this share are not fused: some of them hang in the air."""
-    min_weight: float = 3.0
-    """A surface enters the cloud once more readings than this met in its voxels..."""
-    min_weight_share: float = 0.05
-    """... or more than this share of all frames, if that is less: a short sequence sees each surface a few times."""
-    memory_budget_mb: float = 512.0
+    min_weight: Annotated[float, Within(0.0, 1000.0)] = 3.0
+    """A surface enters the cloud once more readings than this met in its voxels, or fewer: see min_weight_share."""
+    min_weight_share: Annotated[float, Within(0.0, 0.99)] = 0.05
+    """Share of all frames that is enough where it is less than min_weight: a short sequence sees each surface a few
+    times."""
+    memory_budget_mb: Annotated[float, Within(1.0, 65536.0)] = 512.0
+    """Memory of all voxels, taken at the start; frames that need more are refused and counted."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        require_positive(self, "voxel_size_m", "truncation_voxels", "jump_ratio", "memory_budget_mb")
-        if not 4 <= self.block_resolution <= 32:
-            raise ValueError(f"block_resolution is {self.block_resolution}; it must lie in 4..32")
-        if not 0 <= self.depth_min_m < self.depth_max_m:
-            raise ValueError(f"depth range is {self.depth_min_m}..{self.depth_max_m} m; it must rise from 0 or more")
-        if self.min_weight < 0 or not 0 <= self.min_weight_share < 1:
+        check_ranges(self)
+        if not self.depth_min_m < self.depth_max_m:
             raise ValueError(
-                f"min_weight is {self.min_weight} and min_weight_share {self.min_weight_share}; "
-                "they must lie in 0.. and 0..1"
+                f"depth_min_m is {self.depth_min_m} and depth_max_m {self.depth_max_m}; the first must be less"
             )
         if self.block_capacity < 4 * _SPARE_BLOCKS:
             least_mb = 4 * _SPARE_BLOCKS * self.block_bytes / 2**20
@@ -115,11 +116,11 @@ class TsdfVolume:
         The same frames give the same cloud, point for point, whatever the threads did.
         """
         if not self.blocks:
-            return _empty_cloud()
+            return SceneCloud.empty()
         weight = min(self.config.min_weight, self.config.min_weight_share * self.frames)
         cloud = self._grid.extract_point_cloud(weight_threshold=weight).cpu().point
         if "positions" not in cloud or not len(cloud.positions):
-            return _empty_cloud()
+            return SceneCloud.empty()
         return thin(
             cloud.positions.numpy(), cloud.colors.numpy() * 255, cloud.normals.numpy(), self.config.voxel_size_m
         )
@@ -173,7 +174,7 @@ def thin(
     good = np.isfinite(xyz).all(axis=1) & np.isfinite(length) & (length > 1e-6)
     xyz, color, normal = xyz[good], color[good], normal[good]
     if not len(xyz):
-        return _empty_cloud()
+        return SceneCloud.empty()
     # Two coordinates of a crossing are whole voxels: half a voxel on, rounding no longer decides where they fall.
     keys = voxel_keys(xyz + np.float32(voxel_m / 2), voxel_m)
     order = np.lexsort((xyz[:, 2], xyz[:, 1], xyz[:, 0], keys))
@@ -187,8 +188,3 @@ def thin(
         color=np.clip(np.rint(color[solid]), 0, 255).astype(np.uint8),
         normal=(normal[solid] / length[solid]).astype(np.float32),
     )
-
-
-def _empty_cloud() -> SceneCloud:
-    nothing = np.zeros((0, 3), dtype=np.float32)
-    return SceneCloud(xyz=nothing, color=nothing.astype(np.uint8), normal=nothing)

@@ -1,0 +1,88 @@
+"""What an operator corrected by hand, kept apart from what perception finds so that perception can never undo it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from jaxtyping import Float32, Int32
+from numpy import ndarray
+
+from ovseg3r_core.checks import Rejected
+from ovseg3r_core.language.vocabulary import MAX_NAME
+
+MAX_SEEDS = 32
+
+
+@dataclass(frozen=True)
+class Cut:
+    """One object that is several things: a seed on each, and every point belongs to the nearest seed."""
+
+    ids: tuple[int, ...]
+    seeds: tuple[tuple[float, float, float], ...]
+    """Metres, in the map frame, in the order of `ids`."""
+
+    def __post_init__(self) -> None:
+        """Check that every part has an id and a place of its own."""
+        if not 2 <= len(self.seeds) <= MAX_SEEDS or not np.isfinite(self.seeds).all():
+            raise Rejected("bad_edit", f"split needs 2 to {MAX_SEEDS} finite seeds, one on each thing: {self.seeds}")
+        if len(set(self.seeds)) != len(self.seeds) or len(set(self.ids)) != len(self.seeds):
+            raise Rejected("bad_edit", f"split needs different seeds, and an id for each: {self.ids} at {self.seeds}")
+
+    def part_of(self, xyz_map: Float32[ndarray, "points 3"]) -> Int32[ndarray, " points"]:
+        """The id of the part that each point belongs to."""
+        distance = np.linalg.norm(xyz_map[:, None, :] - np.array(self.seeds, np.float32)[None], axis=2)
+        return np.array(self.ids, np.int32)[distance.argmin(axis=1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edits:
+    """All corrections of one map."""
+
+    labels: dict[int, str] = field(default_factory=dict)
+    """Names that an operator gave."""
+    hidden: frozenset[int] = frozenset()
+    """Objects that are no things: they keep their masks and points, so that nothing new grows there, unseen."""
+    united: frozenset[int] = frozenset()
+    """Objects whose masks belong together whatever the views say."""
+    cuts: tuple[Cut, ...] = ()
+    redirects: dict[int, int] = field(default_factory=dict)
+    """Where the ids of merged objects lead."""
+
+    def resolve(self, object_id: int) -> int:
+        """The object that an id means today."""
+        while object_id in self.redirects:
+            object_id = self.redirects[object_id]
+        return object_id
+
+    def keeps(self, object_id: int) -> bool:
+        """Whether an operator vouched for the object: it then needs no evidence from the views."""
+        return (
+            object_id in self.labels
+            or object_id in self.hidden
+            or object_id in self.united
+            or any(object_id in cut.ids for cut in self.cuts)
+        )
+
+    def relabelled(self, object_id: int, label: str) -> "Edits":
+        """The object carries this name; an empty one gives the naming back to perception."""
+        label = " ".join(label.split())
+        if len(label) > MAX_NAME or not label.isprintable():
+            raise Rejected("bad_edit", f"label has {len(label)} characters; give 1 to {MAX_NAME} printable ones")
+        labels = {id_: name for id_, name in self.labels.items() if id_ != object_id}
+        return replace(self, labels=labels | ({object_id: label} if label else {}))
+
+    def merged(self, object_id: int, others: Iterable[int]) -> "Edits":
+        """The others are parts of the object; their ids lead to it from now on."""
+        gone = set(others)
+        cuts = tuple(cut for cut in self.cuts if not gone & set(cut.ids) and object_id not in cut.ids)
+        labels = {id_: name for id_, name in self.labels.items() if id_ not in gone}
+        redirects = self.redirects | dict.fromkeys(gone, object_id)
+        return replace(self, labels=labels, cuts=cuts, redirects=redirects, united=(self.united - gone) | {object_id})
+
+    def split(self, cut: Cut) -> "Edits":
+        """The first of the cut's ids is the object of before, the others are new."""
+        return replace(self, cuts=(*self.cuts, cut))
+
+    def deleted(self, object_id: int) -> "Edits":
+        """The object is not shown again."""
+        return replace(self, hidden=self.hidden | {object_id})

@@ -1,0 +1,22 @@
+"""What mapping needs beyond the snapshot to go on where it stopped."""
+
+from dataclasses import dataclass, field
+
+from jaxtyping import Int32
+from numpy import ndarray
+
+from ovseg3r_core.mapping.edits import Edits
+from ovseg3r_core.views import View
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """The keyframes of a map, what became of their masks, and the operator's edits."""
+
+    views: tuple[View, ...]
+    """`views[i].index == i`."""
+    members: Int32[ndarray, "members 3"]
+    """(view, mask, object id): which object each mask that was placed belongs to."""
+    next_id: int
+    """Ids from here on were never used."""
+    edits: Edits = field(default_factory=Edits)

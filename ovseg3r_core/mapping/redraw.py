@@ -1,0 +1,83 @@
+"""A look at the masks of all views together: which of them show one thing, and which points are its.
+
+It reads only what it is given and changes nothing, so that it can run beside the mapping of new views; the
+`ObjectMap` adopts the drawing when it is done.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Int64
+from numpy import ndarray
+
+from ovseg3r_core.mapping.consensus import cluster_masks
+from ovseg3r_core.mapping.mapping_config import MappingConfig
+from ovseg3r_core.mapping.ownership import NOBODY, Ownership, connected_parts, vote_owners
+from ovseg3r_core.reconstruction.incidence import Incidence
+from ovseg3r_core.types import LiftedMask, SceneCloud
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """The things that all views together show, numbered from 0."""
+
+    cloud: SceneCloud
+    ownership: Ownership
+    """The thing that owns each point of the cloud, -1 for none."""
+    members: dict[int, list[LiftedMask]]
+    """The masks that show each thing."""
+    evident: frozenset[int]
+    """The things that enough of the views that see them masked."""
+
+
+def redraw(lifted: Sequence[LiftedMask], seen: Incidence, cloud: SceneCloud, config: MappingConfig) -> Drawing:
+    """Cluster the masks of all views by consensus, and let them vote on the points.
+
+    Args:
+        lifted: the masks of all views, on the points of `cloud`; `mask.view` indexes `seen`.
+    """
+    cluster = cluster_masks(lifted, seen, len(cloud), config.consensus)
+    votes = vote_owners(lifted, cluster, len(cloud), named_weight=config.named_weight, min_share=config.min_vote_share)
+    ownership, members = _cut_apart(votes, lifted, cluster, cloud, config)
+    evident = {g for g, masks in members.items() if _has_evidence(masks, ownership.owner == g, seen, config)}
+    return Drawing(cloud=cloud, ownership=ownership, members=members, evident=frozenset(evident))
+
+
+def _cut_apart(
+    votes: Ownership,
+    lifted: Sequence[LiftedMask],
+    cluster: Int64[ndarray, " masks"],
+    cloud: SceneCloud,
+    config: MappingConfig,
+) -> tuple[Ownership, dict[int, list[LiftedMask]]]:
+    """Make things of what hangs together, each with its masks.
+
+    Far parts of a cluster are things of their own, and crumbs are nobody's.
+    """
+    owner = np.full_like(votes.owner, NOBODY)
+    members: dict[int, list[LiftedMask]] = {}
+    for id_, points in votes.points_of().items():
+        part = connected_parts(cloud.xyz[points], config.part_gap_m)
+        parts = int(np.count_nonzero(np.bincount(part) >= config.min_points))  # the largest come first
+        first = len(members)
+        owner[points] = np.where(part < parts, first + part, NOBODY)
+        members |= {first + p: [] for p in range(parts)}
+        for index in np.flatnonzero(cluster == id_).tolist():
+            mask = lifted[index]
+            of_mask = owner[mask.points] - first
+            shown = np.bincount(of_mask[(of_mask >= 0) & (of_mask < parts)], minlength=parts)
+            for p in np.flatnonzero(shown >= config.min_part_of_mask * len(mask.points)):
+                members[first + int(p)].append(mask)
+    return Ownership(owner, votes.votes), {g: masks for g, masks in members.items() if masks}
+
+
+def _has_evidence(
+    masks: Sequence[LiftedMask], points: Bool[ndarray, " points"], seen: Incidence, config: MappingConfig
+) -> bool:
+    """Whether enough of the views that see the thing masked it."""
+    enough = 0.3 * np.count_nonzero(points)
+    could_see = sum(np.count_nonzero(points[seen.view(v).points]) >= enough for v in range(len(seen)))
+    did = len({mask.view for mask in masks})
+    named = any(mask.label is not None and mask.score >= config.trusted_score for mask in masks)
+    return bool(did >= config.min_view_share * could_see and (did >= 2 or could_see <= 1 or named))
