@@ -11,19 +11,21 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from threading import Lock, RLock
+from typing import Annotated
 
 import numpy as np
 from jaxtyping import Bool, Float64
 from numpy import ndarray
 
 from ovseg3r_core.checks import Rejected
+from ovseg3r_core.config import Within, check_ranges
 from ovseg3r_core.lifting import LiftingConfig, carry, clean_ids
-from ovseg3r_core.mapping.edits import Edits
 from ovseg3r_core.mapping.explained import explained_pixels
 from ovseg3r_core.mapping.mapping_config import MappingConfig
 from ovseg3r_core.mapping.memory import Memory
 from ovseg3r_core.mapping.object_map import NOWHERE, ObjectMap, Placed
 from ovseg3r_core.mapping.objects import SameName
+from ovseg3r_core.mapping.operator import Operation
 from ovseg3r_core.mapping.redraw import redraw
 from ovseg3r_core.mapping.snapshot import MapSnapshot, ObjectEmbeddings
 from ovseg3r_core.mapping.structure import StructureConfig, find_structure, structure_kind, up_direction
@@ -45,24 +47,27 @@ class PerceptionConfig:
     """The settings of every part, and how they work together."""
 
     tsdf: TsdfConfig = field(default_factory=TsdfConfig)
+    """How depth is fused."""
     incidence: IncidenceConfig = field(default_factory=IncidenceConfig)
+    """When a view counts as seeing a point."""
     keyframes: KeyframeConfig = field(default_factory=KeyframeConfig)
+    """Which frames are looked at for objects."""
     lifting: LiftingConfig = field(default_factory=LiftingConfig)
+    """How masks are cleaned on their way onto points."""
     mapping: MappingConfig = field(default_factory=MappingConfig)
+    """How masks become objects."""
     structure: StructureConfig = field(default_factory=StructureConfig)
-    explained_after_views: int = 4
+    """What belongs to the room."""
+    explained_after_views: Annotated[int, Within(1, 10**9)] = 4
     """An object masked in this many views explains its pixels: nothing there is masked for its own sake again."""
-    refine_every: int = 15
+    refine_every: Annotated[int, Within(0, 10**6)] = 15
     """Keyframes between two looks at all views together; 0 leaves it to the caller."""
-    max_views: int = 500
+    max_views: Annotated[int, Within(1, 10**6)] = 500
     """Keyframes kept at most, 250 kB each; later ones are refused and counted."""
 
     def __post_init__(self) -> None:
-        if self.explained_after_views < 1 or self.refine_every < 0 or self.max_views < 1:
-            raise ValueError(
-                f"explained_after_views is {self.explained_after_views}, refine_every {self.refine_every} and "
-                f"max_views {self.max_views}; they must be at least 1, 0 and 1"
-            )
+        """Check the ranges."""
+        check_ranges(self)
 
 
 class Perception:
@@ -90,6 +95,8 @@ class Perception:
         self._device = "CUDA:0" if device == "cuda" else "CPU:0"
         self._surface, self._map = Lock(), RLock()  # where both are held, the surface's was taken first
         self._counting = Lock()
+        self.frames = 0
+        self.drops: Counter[str] = Counter()
         self.reset()
 
     def reset(self) -> None:
@@ -99,8 +106,6 @@ class Perception:
             self.keyframes: dict[str, KeyframeSelector] = {}
             self.objects = ObjectMap(self.config.mapping, self._same_name)
             self.views: list[View] = []
-            self.frames = 0
-            self.drops: Counter[str] = Counter()
 
     def resume(self, snapshot: MapSnapshot, memory: Memory) -> None:
         """Go on from a saved map: its keyframes are fused again, its objects, ids and edits are as they were."""
@@ -183,10 +188,16 @@ class Perception:
                     self._place(view, former)
                 self._tell_structure()
 
-    def edit(self, edits: Edits) -> None:
-        """Apply an operator's corrections."""
+    def edit(self, operation: Operation) -> tuple[int, ...]:
+        """Let an operator correct the map; gives the ids of the objects that the edit left.
+
+        Raises:
+            Rejected: `no_object` or `bad_edit`; nothing is changed then.
+        """
         with self._map:
-            self.objects.edit(edits)
+            change = operation(self.objects)
+            self.objects.edit(change.edits)
+        return change.ids
 
     def snapshot(self) -> MapSnapshot:
         """The map as it is now; nothing that happens later changes it."""

@@ -1,0 +1,203 @@
+"""Perception beside a running robot: three workers, one direction, and readers that never wait.
+
+arrivals ─► fuse (every frame) ─► look (keyframes) ─► refine (when enough is new, and when nothing comes)
+                                        └──────────────────┴─► a snapshot of the map for everyone
+
+A slow stage never blocks a faster one: each takes what it can, the oldest of the rest makes room, and is counted.
+"""
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+from ovseg3r_core.checks import Rejected
+from ovseg3r_core.config import Within, check_ranges
+from ovseg3r_core.mapping.edits import Edits
+from ovseg3r_core.mapping.memory import Memory
+from ovseg3r_core.mapping.operator import Operation
+from ovseg3r_core.mapping.snapshot import MapSnapshot
+from ovseg3r_core.perception import Perception
+from ovseg3r_core.rolling import RollingWindow
+from ovseg3r_core.stage import Stage
+from ovseg3r_core.types import Frame
+
+logger = logging.getLogger(__name__)
+
+_FUSE_NICENESS, _LOOK_NICENESS, _REFINE_NICENESS = 3, 8, 10  # whoever asks a question goes first
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveConfig:
+    """How much may wait between the workers."""
+
+    frame_queue: Annotated[int, Within(1, 100)] = 4
+    """Frames of each camera that wait to be fused; the oldest makes room."""
+    keyframe_queue: Annotated[int, Within(1, 100)] = 2
+    """Keyframes that wait to be looked at; the oldest makes room."""
+    settle_s: Annotated[float, Within(0.1, 60.0)] = 2.0
+    """When no keyframe has come for so long, all views are looked at together."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        check_ranges(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arrival:
+    """One observation that has come in and is not decoded yet."""
+
+    sensor: str
+    stamp_ns: int
+    load: Callable[[], Frame]
+    """Decodes and checks; raises `Rejected`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveMap:
+    """The map as everyone may read it."""
+
+    snapshot: MapSnapshot
+    edits: Edits
+    stamp_s: float
+    """Time of the newest keyframe in it."""
+    revision: int
+    """Goes up with every change."""
+
+
+class LivePerception:
+    """Runs the three parts of a `Perception` in a thread each.
+
+    Args:
+        changed: told of every new map, in the thread that made it.
+        now_s: the clock that stamps are of, for ages.
+    """
+
+    def __init__(
+        self,
+        perception: Perception,
+        config: LiveConfig,
+        changed: Callable[[LiveMap], None],
+        now_s: Callable[[], float],
+    ) -> None:
+        self.perception, self._config, self._changed, self._now_s = perception, config, changed, now_s
+        self.counts: Counter[str] = Counter()
+        """Arrivals (`in`), and how many were `fused`, were `keyframes`, and were `looked` at."""
+        self.fused_age_s, self.looked_age_s = RollingWindow(60.0), RollingWindow(60.0)
+        self._stamp_s = 0.0
+        self._unrefined = 0
+        self._counting, self._publishing = threading.Lock(), threading.Lock()
+        left_out = self._left_out
+        self._fuse = Stage("fuse", config.frame_queue, self._do_fuse, left_out, niceness=_FUSE_NICENESS)
+        self._look = Stage(
+            "look",
+            config.keyframe_queue,
+            self._do_look,
+            left_out,
+            idle_s=config.settle_s,
+            idle=self._settle,
+            niceness=_LOOK_NICENESS,
+        )
+        self._refine = Stage("refine", 1, self._do_refine, lambda *_: None, niceness=_REFINE_NICENESS)
+        self.latest = self._read(revision=0)
+
+    @property
+    def drops(self) -> Counter[str]:
+        """What was left out, by reason."""
+        return self.perception.drops
+
+    @property
+    def waiting(self) -> dict[str, int]:
+        """How much waits before each worker."""
+        return {stage.name: stage.waiting for stage in (self._fuse, self._look, self._refine)}
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything that came in is still being worked on."""
+        return self._fuse.busy or self._look.busy or self._refine.busy or self._unrefined > 0
+
+    def start(self) -> None:
+        """Start the workers."""
+        for stage in (self._fuse, self._look, self._refine):
+            stage.start()
+
+    def stop(self) -> None:
+        """Let the workers finish what they have in hand."""
+        for stage in (self._fuse, self._look, self._refine):
+            stage.stop()
+
+    def submit(self, arrival: Arrival) -> None:
+        """Take one observation; never waits."""
+        self._count("in")
+        self._fuse.put(arrival, lane=arrival.sensor)
+
+    def edit(self, operation: Operation) -> tuple[int, ...]:
+        """Let an operator correct the map; gives the ids of the objects that the edit left.
+
+        Raises:
+            Rejected: `no_object` or `bad_edit`; nothing is changed then.
+        """
+        ids = self.perception.edit(operation)
+        self._publish()
+        return ids
+
+    def reset(self) -> LiveMap:
+        """Forget the map."""
+        self.perception.reset()
+        self._stamp_s, self._unrefined = 0.0, 0
+        return self._publish()
+
+    def resume(self, snapshot: MapSnapshot, memory: Memory) -> LiveMap:
+        """Go on from a saved map."""
+        self.perception.resume(snapshot, memory)
+        self._stamp_s, self._unrefined = max((view.stamp_s for view in memory.views), default=0.0), 0
+        return self._publish()
+
+    def _do_fuse(self, arrival: Arrival) -> None:
+        frame = arrival.load()
+        keyframe = self.perception.fuse(frame)
+        self._count("fused")
+        self.fused_age_s.add(self._now_s() - frame.stamp_s)
+        if keyframe is not None:
+            self._count("keyframes")
+            self._look.put(keyframe)
+
+    def _do_look(self, keyframe: Frame) -> None:
+        self.perception.look(keyframe)
+        self._count("looked")
+        self._stamp_s = max(self._stamp_s, keyframe.stamp_s)
+        self._unrefined += 1
+        self._publish()
+        self.looked_age_s.add(self._now_s() - keyframe.stamp_s)
+        every = self.perception.config.refine_every
+        if every and self._unrefined >= every:
+            self._refine.put(None)
+
+    def _settle(self) -> None:
+        if self._unrefined and not self._refine.busy:
+            self._refine.put(None)
+
+    def _do_refine(self, _: None) -> None:
+        before = self._unrefined
+        self.perception.refine()
+        self._unrefined = max(0, self._unrefined - before)
+        self._publish()
+
+    def _publish(self) -> LiveMap:
+        with self._publishing:
+            self.latest = self._read(self.latest.revision + 1)
+            self._changed(self.latest)
+            return self.latest
+
+    def _read(self, revision: int) -> LiveMap:
+        snapshot = self.perception.snapshot()
+        return LiveMap(snapshot=snapshot, edits=self.perception.objects.edits, stamp_s=self._stamp_s, revision=revision)
+
+    def _count(self, what: str) -> None:
+        with self._counting:
+            self.counts[what] += 1
+
+    def _left_out(self, item: Arrival | Frame, why: Rejected) -> None:
+        self.perception.count(why)
