@@ -8,6 +8,7 @@ A slow stage never blocks a faster one: each takes what it can, the oldest of th
 
 import logging
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from ovseg3r_core.types import Frame
 logger = logging.getLogger(__name__)
 
 _FUSE_NICENESS, _LOOK_NICENESS, _REFINE_NICENESS = 3, 8, 10  # whoever asks a question goes first
+_WINDOW_S = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +87,8 @@ class LivePerception:
         self.perception, self._config, self._changed, self._now_s = perception, config, changed, now_s
         self.counts: Counter[str] = Counter()
         """Arrivals (`in`), and how many were `fused`, were `keyframes`, and were `looked` at."""
-        self.fused_age_s, self.looked_age_s = RollingWindow(60.0), RollingWindow(60.0)
+        self.fused_age_s, self.looked_age_s = RollingWindow(_WINDOW_S), RollingWindow(_WINDOW_S)
+        self.refined_in_s = RollingWindow(_WINDOW_S)
         self._stamp_s = 0.0
         self._unrefined = 0
         self._counting, self._publishing = threading.Lock(), threading.Lock()
@@ -180,8 +183,9 @@ class LivePerception:
             self._refine.put(None)
 
     def _do_refine(self, _: None) -> None:
-        before = self._unrefined
+        before, start = self._unrefined, time.perf_counter()
         self.perception.refine()
+        self.refined_in_s.add(time.perf_counter() - start)
         self._unrefined = max(0, self._unrefined - before)
         self._publish()
 

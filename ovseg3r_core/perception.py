@@ -227,6 +227,11 @@ class Perception:
                 edits=self.objects.edits,
             )
 
+    def state(self) -> tuple[MapSnapshot, Memory]:
+        """The map and what mapping needs beyond it, both of one moment."""
+        with self._map:
+            return self.snapshot(), self.memory()
+
     def configure(self, config: PerceptionConfig) -> None:
         """Other settings from now on; those of the surface (`tsdf`) hold from the next `reset`."""
         with self._map:

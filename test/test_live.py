@@ -231,7 +231,7 @@ def test_a_resumed_map_goes_on_with_the_same_ids_and_edits(room, mapped):
     mapped.live.edit(operator.relabel(id_of(mapped, "cup"), "mug of mine"))
     before = {record.id: record.label for record in mapped.live.latest.snapshot.objects}
     with Running(room) as second:
-        second.live.resume(mapped.live.latest.snapshot, mapped.live.perception.memory())
+        second.live.resume(*mapped.live.perception.state())
         assert {record.id: record.label for record in second.live.latest.snapshot.objects} == before
         again(second)
         assert {record.id: record.label for record in second.live.latest.snapshot.objects} == before

@@ -5,11 +5,13 @@ hundred masks with each other is one matrix product.
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from ovseg3r_core.config import Within, check_ranges
 from ovseg3r_core.masks.sam import PromptedMasks
 
 
@@ -77,22 +79,18 @@ def iou(
 class QualityConfig:
     """Which of SAM's answers are good enough to keep."""
 
-    min_score: float = 0.65
+    min_score: Annotated[float, Within(0.0, 1.0)] = 0.65
     """The IoU with the true mask that SAM itself expects, times the stability of the outline."""
-    min_area_px: int = 100
+    min_area_px: Annotated[int, Within(1, 1_000_000)] = 100
     """Smallest mask, in pixels of the image."""
-    whole_tolerance: float = 0.08
+    whole_tolerance: Annotated[float, Within(0.0, 1.0)] = 0.08
     """A larger answer to the same prompt wins if its score is at most this much below the best."""
-    same_iou: float = 0.7
+    same_iou: Annotated[float, Within(0.0, 1.0)] = 0.7
     """Overlap from which two masks are the same thing."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        for name in ("min_score", "whole_tolerance", "same_iou"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must lie in 0..1")
-        if self.min_area_px < 1:
-            raise ValueError(f"min_area_px is {self.min_area_px}; a mask has at least one pixel")
+        check_ranges(self)
 
 
 def good_candidates(answers: PromptedMasks, pixel_area: float, config: QualityConfig) -> Candidates:

@@ -1,6 +1,7 @@
 """Adds an OpenCLIP embedding to every mask of another proposer, for those who have such weights."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from numpy import ndarray
 from PIL import Image
 
 from ovseg3r_core.language.open_clip_model import load_open_clip
-from ovseg3r_core.masks.proposer import CountsPrompts, MaskProposer
+from ovseg3r_core.masks.proposer import CountsPrompts, LooksForTexts, MaskProposer
 from ovseg3r_core.types import Frame, Mask
 
 _BATCH = 32
@@ -47,6 +48,11 @@ class ClipEmbedded:
     def stats(self) -> Counter[str]:
         """What the other proposer counted."""
         return self._proposer.stats if isinstance(self._proposer, CountsPrompts) else Counter()
+
+    def look_for(self, texts: Sequence[str]) -> None:
+        """Tell the other proposer what to look for, where it can be told."""
+        if isinstance(self._proposer, LooksForTexts):
+            self._proposer.look_for(texts)
 
     def propose(self, frame: Frame, explained: Bool[ndarray, "height width"]) -> list[Mask]:
         """The masks of the other proposer, each with its embedding; empty masks are left out."""

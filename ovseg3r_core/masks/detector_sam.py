@@ -9,13 +9,16 @@ questions a fixed grid would have spent on it, and a view whose objects are all 
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import torch
 from jaxtyping import Bool, Float32
 from numpy import ndarray
 from torch import Tensor
 
+from ovseg3r_core.config import Within, check_ranges
 from ovseg3r_core.masks.candidates import (
     Candidates,
     QualityConfig,
@@ -29,7 +32,7 @@ from ovseg3r_core.masks.candidates import (
     without_repeats,
 )
 from ovseg3r_core.masks.gaps import disc, gap_centres
-from ovseg3r_core.masks.proposer import Detections, Detector, shrink
+from ovseg3r_core.masks.proposer import Detections, Detector, LooksForTexts, shrink
 from ovseg3r_core.masks.sam import Embedding, Sam, enlarge
 from ovseg3r_core.types import Frame, Mask
 
@@ -39,27 +42,24 @@ class DetectorSamConfig:
     """How much is asked, and what is kept."""
 
     quality: QualityConfig = field(default_factory=QualityConfig)
-    max_prompts: int = 96
+    """Which answers are good enough to keep."""
+    max_prompts: Annotated[int, Within(0, 10000)] = 96
     """Points asked in one frame at most."""
-    points_at_once: int = 4
+    points_at_once: Annotated[int, Within(1, 4096)] = 4
     """Points asked before looking again which gaps are left."""
-    smallest_gap: float = 0.025
+    smallest_gap: Annotated[float, Within(0.001, 1.0)] = 0.025
     """Radius of the smallest gap worth a point, as a share of the image's longer side."""
-    reach: float = 0.125
+    reach: Annotated[float, Within(0.001, 1.0)] = 0.125
     """How far round its point a mask without a name counts as covered, as a share of the image's longer side:
     a wall that swallowed its pictures is asked again further on."""
-    min_box_iou: float = 0.5
+    min_box_iou: Annotated[float, Within(0.001, 1.0)] = 0.5
     """IoU of a mask's bounding box with the box that asked for it."""
-    explained_share: float = 0.8
+    explained_share: Annotated[float, Within(0.001, 1.0)] = 0.8
     """A mask without a name that lies this much on mapped objects says nothing new."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        for name in ("smallest_gap", "reach", "min_box_iou", "explained_share"):
-            if not 0 < getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must lie in 0..1")
-        if self.max_prompts < 0 or self.points_at_once < 1:
-            raise ValueError(f"max_prompts is {self.max_prompts}, points_at_once {self.points_at_once}: too few to ask")
+        check_ranges(self)
 
 
 class DetectorSam:
@@ -70,6 +70,11 @@ class DetectorSam:
         self._config = config or DetectorSamConfig()
         self.stats: Counter[str] = Counter()
         """What was asked of SAM so far: frames, boxes, boxes_refused, points, points_unanswered."""
+
+    def look_for(self, texts: Sequence[str]) -> None:
+        """Tell the detector what to look for, where it can be told: the embedded one knows its classes only."""
+        if isinstance(self._detector, LooksForTexts):
+            self._detector.look_for(texts)
 
     def propose(self, frame: Frame, explained: Bool[ndarray, "height width"]) -> list[Mask]:
         """Masks of the things a detector names, and of things on pixels that nothing explains yet."""

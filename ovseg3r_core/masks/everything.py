@@ -1,11 +1,13 @@
 """SAM's everything mode: a regular grid of points, every good mask, repeats removed; no names."""
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import numpy as np
 from jaxtyping import Bool, Float32
 from numpy import ndarray
 
+from ovseg3r_core.config import Within, check_ranges
 from ovseg3r_core.masks.candidates import QualityConfig, good_candidates, join, no_candidates, without_repeats
 from ovseg3r_core.masks.sam import Embedding, Sam, enlarge
 from ovseg3r_core.types import Frame, Mask
@@ -15,17 +17,16 @@ from ovseg3r_core.types import Frame, Mask
 class EverythingConfig:
     """The grid, and what is kept."""
 
-    points_per_side: int = 16
+    points_per_side: Annotated[int, Within(1, 256)] = 16
+    """Points of the grid along each side of the image."""
     quality: QualityConfig = field(default_factory=QualityConfig)
-    points_at_once: int = 32
+    """Which answers are good enough to keep."""
+    points_at_once: Annotated[int, Within(1, 4096)] = 32
     """Answers held in memory before the good ones are picked out; 32 points take 25 MB."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        if self.points_per_side < 1 or self.points_at_once < 1:
-            raise ValueError(
-                f"points_per_side is {self.points_per_side}, points_at_once {self.points_at_once}: both count from 1"
-            )
+        check_ranges(self)
 
 
 class Everything:

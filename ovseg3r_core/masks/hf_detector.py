@@ -7,12 +7,14 @@ model as `save_pretrained` writes it, with safetensors weights and its processor
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
 from jaxtyping import UInt8
 from numpy import ndarray
 
+from ovseg3r_core.config import Within, check_ranges
 from ovseg3r_core.masks.proposer import Detections
 
 
@@ -20,17 +22,16 @@ from ovseg3r_core.masks.proposer import Detections
 class ZeroShotConfig:
     """What counts as a detection."""
 
-    min_score: float = 0.2
-    max_boxes: int = 100
-    texts_at_once: int = 60
+    min_score: Annotated[float, Within(0.001, 1.0)] = 0.2
+    """Boxes with a lower score are not detections."""
+    max_boxes: Annotated[int, Within(1, 10_000)] = 100
+    """Boxes kept of one image at most, the best."""
+    texts_at_once: Annotated[int, Within(1, 10_000)] = 60
     """Longer vocabularies are asked in parts: Grounding DINO reads at most 256 word pieces."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        if not 0 < self.min_score < 1:
-            raise ValueError(f"min_score is {self.min_score}; it must lie in 0..1")
-        if self.max_boxes < 1 or self.texts_at_once < 1:
-            raise ValueError(f"max_boxes is {self.max_boxes}, texts_at_once {self.texts_at_once}; both count from 1")
+        check_ranges(self)
 
 
 class ZeroShotDetector:
@@ -59,13 +60,17 @@ class ZeroShotDetector:
         self._model = model.to(device).eval()
         self._texts, self._device, self._config = tuple(texts), device, config or ZeroShotConfig()
 
+    def look_for(self, texts: Sequence[str]) -> None:
+        """Ask for other texts from the next image on."""
+        self._texts = tuple(texts)
+
     @torch.inference_mode()
     def detect(self, color: UInt8[ndarray, "height width 3"]) -> Detections:
         """The detections in an RGB image, best first."""
         found: list[tuple[float, str, list[float]]] = []
-        step = self._config.texts_at_once
-        for start in range(0, len(self._texts), step):
-            found += self._ask(color, list(self._texts[start : start + step]))
+        step, texts = self._config.texts_at_once, self._texts
+        for start in range(0, len(texts), step):
+            found += self._ask(color, list(texts[start : start + step]))
         found = sorted(found, reverse=True)[: self._config.max_boxes]
         height, width = color.shape[:2]
         boxes = np.array([box for _, _, box in found], dtype=np.float32).reshape(-1, 4)

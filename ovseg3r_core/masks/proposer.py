@@ -1,6 +1,7 @@
 """The protocol that every source of 2D masks follows, and of detectors that give named boxes."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -44,6 +45,15 @@ class CountsPrompts(Protocol):
     @property
     def stats(self) -> Counter[str]:
         """Counts by name since the start, such as frames, boxes and points."""
+        ...
+
+
+@runtime_checkable
+class LooksForTexts(Protocol):
+    """What a proposer or detector has in addition that can be told what to look for."""
+
+    def look_for(self, texts: Sequence[str]) -> None:
+        """Ask for these texts from the next image on."""
         ...
 
 

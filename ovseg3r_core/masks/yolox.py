@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Annotated, cast
 
 import cv2
 import numpy as np
@@ -12,6 +12,7 @@ from jaxtyping import Float32, UInt8
 from numpy import ndarray
 from torchvision.ops import batched_nms
 
+from ovseg3r_core.config import Within, check_ranges
 from ovseg3r_core.language.coco import COCO_CLASSES
 from ovseg3r_core.masks.proposer import Detections
 
@@ -24,18 +25,16 @@ _GREY = 114  # what YOLOX was trained to see outside the picture
 class YoloxConfig:
     """What counts as a detection."""
 
-    min_score: float = 0.3
-    nms_iou: float = 0.45
+    min_score: Annotated[float, Within(0.001, 1.0)] = 0.3
+    """Boxes with a lower score are not detections."""
+    nms_iou: Annotated[float, Within(0.001, 1.0)] = 0.45
     """Overlap from which two boxes of one class are the same thing."""
-    threads: int = 2
+    threads: Annotated[int, Within(1, 256)] = 2
+    """CPU threads of the network."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        for name in ("min_score", "nms_iou"):
-            if not 0 < getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must lie in 0..1")
-        if self.threads < 1:
-            raise ValueError(f"threads is {self.threads}; at least one is needed")
+        check_ranges(self)
 
 
 class Yolox:

@@ -1,0 +1,63 @@
+"""Saving and loading the map of a running node: by service, and on its own now and then."""
+
+import threading
+from pathlib import Path
+
+from rclpy.node import Node
+
+from ovseg3r_core.checks import Rejected
+from ovseg3r_core.live import LivePerception
+from ovseg3r_ros.map_directory import AUTOSAVE, MapDirectory
+from ovseg3r_ros.steady import steady_timer
+
+
+class MapKeeper:
+    """Knows which map was saved last, so that nothing is written twice."""
+
+    def __init__(self, node: Node, live: LivePerception, directory: MapDirectory, autosave_period_s: float) -> None:
+        self._node, self._live, self._directory = node, live, directory
+        self._autosaved = live.latest.revision
+        self._saving = threading.Lock()
+        self._timer = steady_timer(node, autosave_period_s, self.autosave) if autosave_period_s > 0 else None
+
+    def save(self, name: str) -> Path:
+        """Save the map under a name; raises `Rejected`."""
+        with self._saving:
+            return self._directory.save(name, *self._live.perception.state())
+
+    def load(self, name: str) -> int:
+        """Go on from a saved map; gives the number of its objects. Raises `Rejected`; the present map stays then."""
+        snapshot, memory = self._directory.load(name)
+        if snapshot.map_frame != self._live.perception.map_frame:
+            raise Rejected(
+                "other_frame",
+                f"the map {name or AUTOSAVE} is in the frame {snapshot.map_frame!r} but the node maps in "
+                f"{self._live.perception.map_frame!r}: set the parameter map_frame",
+            )
+        return len(self._live.resume(snapshot, memory).snapshot.objects)
+
+    def autosave(self) -> None:
+        """Save the map if it changed since the last time."""
+        revision = self._live.latest.revision
+        if revision == self._autosaved or not self._live.latest.snapshot.views:
+            return
+        try:
+            self.save(AUTOSAVE)
+            self._autosaved = revision
+        except Rejected as rejected:
+            self._node.get_logger().error(str(rejected), throttle_duration_sec=60.0)
+
+    def take_up_autosave(self) -> None:
+        """Go on from the map of the last run where there is one; a damaged one is told and left alone."""
+        if AUTOSAVE not in self._directory.names():
+            return
+        try:
+            objects = self.load(AUTOSAVE)
+            self._node.get_logger().info(f"going on from the map of the last run: {objects} objects")
+        except Rejected as rejected:
+            self._node.get_logger().error(f"the map of the last run is not taken up: {rejected}")
+
+    def destroy(self) -> None:
+        """Stop saving."""
+        if self._timer is not None:
+            self._node.destroy_timer(self._timer)

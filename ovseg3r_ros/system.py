@@ -1,0 +1,147 @@
+"""What runs between configure and cleanup: the map and its workers, the answers, the topics, the files."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rclpy.node import Node
+
+from ovseg3r_core.language.coco import same_name
+from ovseg3r_core.language.minilm import MiniLm
+from ovseg3r_core.language.open_clip_text import open_clip_text
+from ovseg3r_core.language.vocabulary import Vocabulary, load_vocabulary
+from ovseg3r_core.live import Arrival, LiveConfig, LiveMap, LivePerception
+from ovseg3r_core.mapping.queries import QueryEngine
+from ovseg3r_core.masks.build import build_proposer
+from ovseg3r_core.masks.proposer import EmbedsMasks, MaskProposer
+from ovseg3r_core.perception import Perception, PerceptionConfig
+from ovseg3r_core.stage import step_back
+from ovseg3r_core.types import Frame
+from ovseg3r_ros.answers import Answers
+from ovseg3r_ros.config import InputConfig, NodeConfig, OutputConfig
+from ovseg3r_ros.health import Diagnostics
+from ovseg3r_ros.inputs.cameras import Cameras
+from ovseg3r_ros.map_directory import MapDirectory, default_root
+from ovseg3r_ros.map_keeper import MapKeeper
+from ovseg3r_ros.publisher import MapPublisher
+from ovseg3r_ros.services import MapServices
+
+_NETWORK_NICENESS = 8  # some libraries make their threads when a network is loaded, with the priority of the loader
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All parameters of the node."""
+
+    node: NodeConfig
+    input: InputConfig
+    live: LiveConfig
+    output: OutputConfig
+    method: PerceptionConfig
+
+    def with_output(self, output: OutputConfig) -> "Settings":
+        """The same with another output."""
+        return replace(self, output=output)
+
+    def with_method(self, method: PerceptionConfig) -> "Settings":
+        """The same with other settings of the method."""
+        return replace(self, method=method)
+
+
+BuildMasks = Callable[[NodeConfig, Vocabulary], MaskProposer]
+
+
+def build_masks(config: NodeConfig, vocabulary: Vocabulary) -> MaskProposer:
+    """The source of 2D masks that the parameters name."""
+    asked_for = vocabulary.names if config.vocabulary != "default" else None
+    return build_proposer(config.masks, device=device_of(config), vocabulary=asked_for)
+
+
+def device_of(config: NodeConfig) -> str:
+    """ "cpu" or "cuda"; raises ValueError where CUDA is asked for and not there."""
+    import torch
+
+    there = torch.cuda.is_available()
+    if config.device == "cuda" and not there:
+        raise ValueError("device is cuda, but torch finds no CUDA device here: set it to cpu or auto")
+    return "cuda" if there and config.device != "cpu" else "cpu"
+
+
+class System:
+    """Everything that works on one map.
+
+    Raises:
+        MissingModel: weights were not fetched.
+        ValueError, OSError: a setting points at something that cannot be used.
+    """
+
+    def __init__(self, node: Node, settings: Settings, masks: BuildMasks) -> None:
+        self._node, self._settings = node, settings
+        config = settings.node
+        vocabulary = load_vocabulary(None if config.vocabulary == "default" else config.vocabulary)
+        with ThreadPoolExecutor(1, initializer=step_back, initargs=(_NETWORK_NICENESS,)) as loader:
+            proposer = loader.submit(masks, config, vocabulary).result()
+        perception = Perception(
+            proposer, same_name, settings.method, device=device_of(config), map_frame=settings.input.map_frame
+        )
+        self.live = LivePerception(perception, settings.live, self._take_map, self._now_s)
+        encoder = MiniLm()
+        visual = open_clip_text(proposer.encoder.source) if isinstance(proposer, EmbedsMasks) else None
+        engine = QueryEngine(encoder, visual=visual)
+        engine.match("anything", ["cup"])  # the first question must not pay for encoding all known words
+        self.answers = Answers(self.live.latest, encoder, engine, vocabulary)
+        self.answers.set_texts(settings.output.queries)
+        directory = MapDirectory(Path(config.map_directory) if config.map_directory else default_root())
+        self._keeper = MapKeeper(node, self.live, directory, config.autosave_period_s)
+        if config.load_autosave:
+            self._keeper.take_up_autosave()
+        self._publisher = MapPublisher(node, self.answers, settings.output)
+        self._services = MapServices(node, self.live, self.answers, self._keeper)
+        self._diagnostics = Diagnostics(
+            node, self.live, self.answers, self._publisher, settings.output, settings.input.stale_after_s
+        )
+        self._cameras: Cameras | None = None
+
+    def activate(self) -> None:
+        """Listen to the cameras and map."""
+        self.live.start()
+        self._publisher.start()
+        self._cameras = Cameras(self._node, self._settings.input, self._take_frame, self._take_time_jump)
+        self._diagnostics.watch(self._cameras)
+
+    def deactivate(self) -> None:
+        """Listen no more; what is in hand is finished."""
+        if self._cameras is not None:
+            self._diagnostics.watch(None)
+            self._cameras.destroy()
+            self._cameras = None
+            self.live.stop()
+            self._publisher.stop()
+            self._keeper.autosave()
+
+    def close(self) -> None:
+        """Stop, save the map, and take everything away."""
+        self.deactivate()
+        for part in (self._diagnostics, self._services, self._publisher, self._keeper):
+            part.destroy()
+
+    def configure_output(self, config: OutputConfig) -> None:
+        """Other standing texts and colours from now on; raises Rejected where a text is no question."""
+        self.answers.set_texts(config.queries)
+        self._publisher.configure(config)
+
+    def _take_frame(self, sensor: str, stamp_ns: int, load: Callable[[], Frame]) -> None:
+        self.live.submit(Arrival(sensor=sensor, stamp_ns=stamp_ns, load=load))
+
+    def _take_map(self, newest: LiveMap) -> None:
+        self.answers.update(newest)
+
+    def _take_time_jump(self, why: str) -> None:
+        policy = self._settings.node.on_time_jump
+        self._node.get_logger().warning(f"{why}: the map is {'kept' if policy == 'keep' else 'reset'}")
+        if policy == "reset":
+            self.live.reset()
+
+    def _now_s(self) -> float:
+        return self._node.get_clock().now().nanoseconds / 1e9
