@@ -4,6 +4,7 @@ arrivals ─► fuse (every frame) ─► look (keyframes) ─► refine (when e
                                         └──────────────────┴─► a snapshot of the map for everyone
 
 A slow stage never blocks a faster one: each takes what it can, the oldest of the rest makes room, and is counted.
+The newest keyframe is looked at first, and those before it when the camera rests.
 """
 
 import logging
@@ -37,8 +38,9 @@ class LiveConfig:
 
     frame_queue: Annotated[int, Within(1, 100)] = 4
     """Frames of each camera that wait to be fused; the oldest makes room."""
-    keyframe_queue: Annotated[int, Within(1, 100)] = 2
-    """Keyframes that wait to be looked at; the oldest makes room."""
+    keyframe_queue: Annotated[int, Within(1, 100)] = 20
+    """Keyframes that wait to be looked at: the newest goes first, the others when there is time, the oldest makes room.
+    One of 640x480 takes 2 MB."""
     settle_s: Annotated[float, Within(0.1, 60.0)] = 2.0
     """When no keyframe has come for so long, all views are looked at together."""
 
@@ -99,6 +101,7 @@ class LivePerception:
             config.keyframe_queue,
             self._do_look,
             left_out,
+            newest_first=True,  # a robot wants to know what is before it now; what it passed can wait
             idle_s=config.settle_s,
             idle=self._settle,
             niceness=_LOOK_NICENESS,

@@ -24,6 +24,7 @@ class Stage(Generic[Item]):
         work: what is done to each item, in the thread.
         left_out: told of each item that was not worked on to the end, and why: `NAME_busy` where it had to make room
             for a newer one, `stopped`, what `work` rejected, or `internal_error`.
+        newest_first: whether the newest item is taken first, and older ones when there is time.
         idle_s, idle: what is done once, in the thread, when no item has come for so long.
         niceness: how far the thread steps back behind others of the machine, 0..19; threads of the pools that
             libraries start in it inherit that.
@@ -36,12 +37,13 @@ class Stage(Generic[Item]):
         work: Callable[[Item], None],
         left_out: Callable[[Item, Rejected], None],
         *,
+        newest_first: bool = False,
         idle_s: float | None = None,
         idle: Callable[[], None] = lambda: None,
         niceness: int = 0,
     ) -> None:
         self.name, self._capacity, self._work, self._left_out = name, capacity, work, left_out
-        self._idle_s, self._idle, self._niceness = idle_s, idle, niceness
+        self._newest_first, self._idle_s, self._idle, self._niceness = newest_first, idle_s, idle, niceness
         self._waiting: deque[tuple[str, Item]] = deque()
         self._lanes: Counter[str] = Counter()
         self._changed = threading.Condition()
@@ -107,7 +109,7 @@ class Stage(Generic[Item]):
             self._working = False
 
     def _next(self, timeout_s: float | None) -> list[Item] | None:
-        """The oldest item, nothing after the timeout, None at the end."""
+        """The next item, nothing after the timeout, None at the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._stopping, timeout_s)
             if self._stopping:
@@ -115,7 +117,7 @@ class Stage(Generic[Item]):
             self._working = True
             if not self._waiting:
                 return []
-            lane, item = self._waiting.popleft()
+            lane, item = self._waiting.pop() if self._newest_first else self._waiting.popleft()
             self._lanes[lane] -= 1
             return [item]
 
