@@ -133,19 +133,5 @@ def check_pose(T_map_camera: ndarray) -> Float64[ndarray, "4 4"]:
     return clean
 
 
-def require_positive(config: object, *names: str) -> None:
-    """Refuse a configuration in which one of these numbers is not above 0; raises ValueError with its name."""
-    for name in names:
-        if not getattr(config, name) > 0:
-            raise ValueError(f"{name} is {getattr(config, name)}; it must be positive")
-
-
-def require_shares(config: object, *names: str) -> None:
-    """Refuse a configuration in which one of these numbers is not in [0, 1]; raises ValueError with its name."""
-    for name in names:
-        if not 0 <= getattr(config, name) <= 1:
-            raise ValueError(f"{name} is {getattr(config, name)}; it is a share, in [0, 1]")
-
-
 def _size(image: ndarray) -> str:
     return f"{image.shape[1]}x{image.shape[0]}"

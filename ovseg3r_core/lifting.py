@@ -7,6 +7,7 @@ Which mask a pixel goes to is decided in `overlaps.py`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ from numpy import ndarray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from ovseg3r_core.checks import require_positive
+from ovseg3r_core.config import Within, check_ranges
 from ovseg3r_core.overlaps import OverlapConfig, id_image
 from ovseg3r_core.reconstruction.depth_edges import depth_edges
 from ovseg3r_core.types import LiftedMask, Mask, MaskTag, SceneCloud, ViewIncidence
@@ -26,31 +27,25 @@ class LiftingConfig:
     """How masks are cleaned on their way onto points; lengths suit a cloud of 2 cm voxels."""
 
     overlap: OverlapConfig = field(default_factory=OverlapConfig)
-    jump_ratio: float = 0.05
+    """How masks that overlap in one image are told apart."""
+    jump_ratio: Annotated[float, Within(0.001, 1.0)] = 0.05
     """Pixels beside a depth jump of this share belong to no mask: their outline is a few pixels off there."""
-    erosion_ratio: float = 0.05
-    """Pixels taken off the rim of a mask, against the square root of its area..."""
-    max_erosion_px: int = 2
-    """... and at most: a cup 20 pixels wide loses one, a chair two, a 15 pixel thing none."""
-    link_m: float = 0.06
+    erosion_ratio: Annotated[float, Within(0.0, 1.0)] = 0.05
+    """Pixels taken off the rim of a mask, against the square root of its area; at most max_erosion_px."""
+    max_erosion_px: Annotated[int, Within(0, 20)] = 2
+    """Most pixels taken off a rim: a cup 20 pixels wide loses one, a chair two, a 15 pixel thing none."""
+    link_m: Annotated[float, Within(0.001, 1.0)] = 0.06
     """Points of a mask further apart than one to two of these belong to different parts."""
-    part_ratio: float = 0.25
+    part_ratio: Annotated[float, Within(0.0, 1.0)] = 0.25
     """Parts smaller than this share of the largest are dropped."""
-    part_depth_m: float = 0.15
-    """So are parts that lie this far in front of or behind the largest part's own span of depth."""
-    min_points: int = 12
+    part_depth_m: Annotated[float, Within(0.001, 10.0)] = 0.15
+    """Parts that lie this far in front of or behind the largest part's own span of depth are dropped."""
+    min_points: Annotated[int, Within(1, 10_000)] = 12
     """A lifted mask with fewer points is dropped; a cup at 2 m has 20 to 30."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        require_positive(self, "jump_ratio", "link_m", "part_depth_m")
-        if not 0 <= self.part_ratio <= 1:
-            raise ValueError(f"part_ratio is {self.part_ratio}; it must lie in 0..1")
-        if self.erosion_ratio < 0 or self.max_erosion_px < 0 or self.min_points < 1:
-            raise ValueError(
-                f"erosion_ratio is {self.erosion_ratio}, max_erosion_px {self.max_erosion_px} and min_points "
-                f"{self.min_points}; they must be at least 0, 0 and 1"
-            )
+        check_ranges(self)
 
 
 def lift(

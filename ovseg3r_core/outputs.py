@@ -1,7 +1,7 @@
 """What a run leaves behind: the files of the command line's contract, each written whole or not at all."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,11 @@ from numpy import ndarray
 from ovseg3r_core.atomic import atomic_write
 from ovseg3r_core.language.naming import Namer
 from ovseg3r_core.language.vocabulary import UNNAMED
+from ovseg3r_core.mapping.memory import Memory
 from ovseg3r_core.mapping.snapshot import MapSnapshot
 from ovseg3r_core.mapping.storage import save_map
 from ovseg3r_core.scene_files import transfer_labels, write_scannet_submission, write_scene_ply
-from ovseg3r_core.types import Frame, Instances, ObjectRecord, QueryResult
-from ovseg3r_core.views import View
+from ovseg3r_core.types import Instances, ObjectRecord, QueryResult
 from ovseg3r_core.visual.preview import render_preview
 from ovseg3r_core.visual.recording import write_recording
 
@@ -25,16 +25,16 @@ NO_LABEL = 0
 """The label id of points that carry none: vocabularies number from 1."""
 
 
-def write_outputs(folder: Path, snapshot: MapSnapshot, namer: Namer, views: Sequence[View]) -> None:
+def write_outputs(folder: Path, snapshot: MapSnapshot, namer: Namer, memory: Memory) -> None:
     """Write `objects.json`, `scene.ply`, `map/`, `preview.png` and `recording.rrd`."""
     folder.mkdir(parents=True, exist_ok=True)
-    save_map(snapshot, folder / "map")
+    save_map(snapshot, folder / "map", memory)
     write_json(folder / "objects.json", objects_json(snapshot, namer))
     instance = snapshot.instance()
     write_scene_ply(folder / "scene.ply", snapshot.cloud, instance, point_labels(snapshot, namer))
     shown = [named(record, namer) for record in snapshot.objects]
     render_preview(snapshot.cloud, instance, shown, folder / "preview.png", up=snapshot.up)
-    frames = [frame_of(view) for view in views]
+    frames = [view.frame() for view in memory.views]
     write_recording(folder / "recording.rrd", snapshot.cloud, instance, shown, keyframes=frames, up=snapshot.up)
 
 
@@ -102,15 +102,3 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write JSON that holds finite numbers only."""
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def frame_of(view: View) -> Frame:
-    """The keyframe a view was made of, as far as it was kept."""
-    return Frame(
-        index=view.index,
-        stamp_s=view.stamp_s,
-        color=view.color(),
-        depth_m=view.depth_m(),
-        camera=view.camera,
-        T_map_camera=view.T_map_camera,
-    )

@@ -20,12 +20,14 @@ name and the score of an outline are different quantities.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, Int32
 from numpy import ndarray
 
+from ovseg3r_core.config import Within, check_ranges
 from ovseg3r_core.types import Mask
 
 _SAMPLES = 20_000  # pixels that overlaps are counted on: 1000 masks then take half a second and 80 MB
@@ -36,24 +38,22 @@ _BORDER_PX = 5  # width of the rim in which a depth jump must lie: outlines are 
 class OverlapConfig:
     """The shares that the rules above turn on."""
 
-    whole_image: float = 0.95
+    whole_image: Annotated[float, Within(0.0, 1.0)] = 0.95
     """Rule 0: share of the image from which a mask has no outline."""
-    same_iou: float = 0.8
+    same_iou: Annotated[float, Within(0.0, 1.0)] = 0.8
     """Rule 1: intersection over union from which two masks are the same thing."""
-    inside: float = 0.8
+    inside: Annotated[float, Within(0.0, 1.0)] = 0.8
     """Rule 2: share of a part that lies inside its whole."""
-    part_share: float = 0.15
+    part_share: Annotated[float, Within(0.0, 1.0)] = 0.15
     """Rule 2: share of the whole that a part covers; what is smaller is a thing of its own."""
-    standing_off: float = 0.4
+    standing_off: Annotated[float, Within(0.0, 1.0)] = 0.4
     """Rule 2: share of the common border that is a depth jump from which the small mask is a thing of its own."""
-    left_over: float = 0.5
+    left_over: Annotated[float, Within(0.0, 1.0)] = 0.5
     """Rule 4: share of its pixels that a mask without a name must keep."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        for name, value in vars(self).items():
-            if not 0 <= value <= 1:
-                raise ValueError(f"{name} is {value}; it must lie in 0..1")
+        check_ranges(self)
 
 
 def id_image(

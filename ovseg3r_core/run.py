@@ -95,7 +95,7 @@ def write_run(
         The content of `report.json`.
     """
     with perception.clock("write"):
-        write_outputs(folder, snapshot, namer, perception.views)
+        write_outputs(folder, snapshot, namer, perception.memory())
         if on_points:
             write_on_points(folder, on_points.scene, snapshot, namer, on_points.xyz)
     report = report_of(perception, snapshot, namer, time.perf_counter() - start)

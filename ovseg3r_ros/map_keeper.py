@@ -28,6 +28,13 @@ class MapKeeper:
     def load(self, name: str) -> int:
         """Go on from a saved map; gives the number of its objects. Raises `Rejected`; the present map stays then."""
         snapshot, memory = self._directory.load(name)
+        encoder = self._live.perception.encoder
+        if snapshot.embeddings and encoder and snapshot.embeddings.encoder.name != encoder.name:
+            raise Rejected(
+                "other_encoder",
+                f"the map {name or AUTOSAVE} holds embeddings of {snapshot.embeddings.encoder.name} but masks are "
+                f"embedded by {encoder.name}: set the parameter masks as it was",
+            )
         if snapshot.map_frame != self._live.perception.map_frame:
             raise Rejected(
                 "other_frame",
@@ -48,14 +55,17 @@ class MapKeeper:
             self._node.get_logger().error(str(rejected), throttle_duration_sec=60.0)
 
     def take_up_autosave(self) -> None:
-        """Go on from the map of the last run where there is one; a damaged one is told and left alone."""
+        """Go on from the map of the last run where there is one; one that cannot be used is set aside."""
         if AUTOSAVE not in self._directory.names():
             return
         try:
             objects = self.load(AUTOSAVE)
             self._node.get_logger().info(f"going on from the map of the last run: {objects} objects")
         except Rejected as rejected:
-            self._node.get_logger().error(f"the map of the last run is not taken up: {rejected}")
+            kept = self._directory.set_aside(AUTOSAVE)
+            self._node.get_logger().error(
+                f"the map of the last run is not taken up, and kept as {kept.name}: {rejected}"
+            )
 
     def destroy(self) -> None:
         """Stop saving."""

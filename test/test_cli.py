@@ -138,9 +138,11 @@ def test_segment_ends_well_and_writes_every_file_of_the_contract(run):
     written = {str(path.relative_to(run.folder)) for path in run.folder.rglob("*") if path.is_file()}
     clouds = {name for name in written if re.fullmatch(r"map/cloud-[0-9a-f]{16}\.safetensors", name)}
     masks = {name for name in written if re.fullmatch(r"scannet/predicted_masks/scene0042_00_\d{3}\.txt", name)}
+    views = {name for name in written if re.fullmatch(r"map/view-[0-9a-f]{16}\.safetensors", name)}
     assert len(clouds) == 1 and len(masks) == 4
+    assert len(views) == read_json(run.folder / "report.json")["keyframes"]
     named = {"objects.json", "scene.ply", "report.json", "preview.png", "recording.rrd", "map/map.json"}
-    assert written == named | clouds | masks | {"scannet/scene0042_00.txt"}
+    assert written == named | clouds | views | masks | {"scannet/scene0042_00.txt"}
 
 
 def test_objects_json_has_the_contracts_keys_and_the_things_of_the_room(run):

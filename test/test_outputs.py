@@ -6,13 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from maps import assert_same_memory, make_view
 from PIL import Image
 from plyfile import PlyData
 
 from ovseg3r_core.language.naming import Namer
 from ovseg3r_core.language.vocabulary import Vocabulary
+from ovseg3r_core.mapping.memory import Memory
 from ovseg3r_core.mapping.snapshot import MapSnapshot
-from ovseg3r_core.mapping.storage import load_map
+from ovseg3r_core.mapping.storage import load_map, load_memory
 from ovseg3r_core.outputs import (
     answer_json,
     label_id,
@@ -110,12 +112,21 @@ def test_points_are_labelled_structure_too(snapshot):
     assert labels.reshape(4, -1).tolist() == [[20] * 100, [0] * 100, [0] * 100, [10] * 100]
 
 
+def memory_of(*ids: int) -> Memory:
+    """One keyframe, whose first mask showed all of these objects."""
+    rows = [(0, 0, id_) for id_ in ids]
+    members = np.array(rows, np.int32).reshape(-1, 3)
+    return Memory(views=(make_view(0),), members=members, next_id=max(ids, default=0) + 1)
+
+
 def test_all_files_of_a_run_agree(tmp_path: Path, snapshot):
-    write_outputs(tmp_path / "run", snapshot, namer_of("sofa", "cup", "wall"), views=[])
+    memory = memory_of(SOFA, CUP, THING, WALL)
+    write_outputs(tmp_path / "run", snapshot, namer_of("sofa", "cup", "wall"), memory)
     vertex = PlyData.read(str(tmp_path / "run" / "scene.ply"))["vertex"]
     assert vertex["instance"].reshape(4, -1)[:, 0].tolist() == [SOFA, CUP, THING, -1]
     assert vertex["label"].reshape(4, -1)[:, 0].tolist() == [10, 20, 0, 30]
     assert load_map(tmp_path / "run").objects == snapshot.objects
+    assert_same_memory(load_memory(tmp_path / "run"), memory)
     told = json.loads((tmp_path / "run" / "objects.json").read_text())
     assert {entry["id"] for entry in told["objects"]} == set(vertex["instance"].tolist()) - {-1}
     with Image.open(tmp_path / "run" / "preview.png") as picture:
@@ -134,8 +145,8 @@ def test_a_map_of_nothing_can_be_written(tmp_path: Path):
         up=(0.0, 0.0, 1.0),
         views=0,
     )
-    namer = namer_of("cup")
-    write_outputs(tmp_path, nothing, namer, views=[])
+    namer, memory = namer_of("cup"), memory_of()
+    write_outputs(tmp_path, nothing, namer, memory)
     write_on_points(tmp_path, "scene", nothing, namer, np.ones((7, 3), np.float32))
     assert json.loads((tmp_path / "objects.json").read_text())["objects"] == []
     assert len(PlyData.read(str(tmp_path / "scene.ply"))["vertex"]) == 0

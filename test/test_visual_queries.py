@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import recordings
+from maps import make_snapshot
 from safetensors.numpy import load, save
 from scenes import AnalyticScene, box_room
-from test_map_storage import make_snapshot
 from test_perception import FromFunction, perceive
 from test_queries import Meanings, a_map, ids
 from tiny_clip import write_tiny_clip

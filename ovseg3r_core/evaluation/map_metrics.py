@@ -7,12 +7,14 @@ their names; the names are counted on the pairs.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from jaxtyping import Float64, Int32, Int64
 from numpy import ndarray
 from scipy.optimize import linear_sum_assignment
 
+from ovseg3r_core.config import Within, check_ranges
 from ovseg3r_core.language.coco import same_name
 
 
@@ -20,19 +22,16 @@ from ovseg3r_core.language.coco import same_name
 class MapMetricsConfig:
     """What counts as there and as found."""
 
-    min_points: int = 50
+    min_points: Annotated[int, Within(1, 1_000_000)] = 50
     """Points a true thing needs in the cloud to count as there; 50 are 2 dm2 at 2 cm."""
-    found_iou: float = 0.25
-    duplicate_share: float = 0.5
+    found_iou: Annotated[float, Within(0.001, 0.999)] = 0.25
+    """Overlap (IoU) from which a thing counts as found."""
+    duplicate_share: Annotated[float, Within(0.001, 0.999)] = 0.5
     """Overlap (IoU, or share of the prediction inside the thing) that makes an extra prediction a duplicate."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        if self.min_points < 1:
-            raise ValueError(f"min_points is {self.min_points}; a thing that is there has at least one point")
-        for name in ("found_iou", "duplicate_share"):
-            if not 0 < getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; give a share between 0 and 1")
+        check_ranges(self)
 
 
 @dataclass(frozen=True, kw_only=True)

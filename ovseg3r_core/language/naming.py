@@ -1,7 +1,9 @@
 """From what a detector calls a thing to the vocabulary that the user wants labels from."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
+from ovseg3r_core.config import Within, check_ranges
 from ovseg3r_core.language.coco import kind_of
 from ovseg3r_core.language.encoder import TextEncoder
 from ovseg3r_core.language.phrase import key
@@ -12,12 +14,13 @@ from ovseg3r_core.language.vocabulary import UNNAMED, Vocabulary
 class NamingConfig:
     """When a label counts as the same name as a vocabulary entry."""
 
-    min_cosine: float = 0.7
-    """Fitted to MiniLM: "car" and "cart" lie at .5, "couch" and "sofa" at .86."""
+    min_cosine: Annotated[float, Within(0.01, 1.0)] = 0.7
+    """Cosine from which two names mean the same. Fitted to MiniLM: "car" and "cart" lie at .5, "couch" and "sofa" at
+    .86."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.min_cosine <= 1:
-            raise ValueError(f"min_cosine is {self.min_cosine}; it must be above 0 and at most 1")
+        """Check the ranges."""
+        check_ranges(self)
 
 
 class Namer:

@@ -6,11 +6,13 @@ later and mends what was decided too early here.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from jaxtyping import Float32, Int32
 from numpy import ndarray
 
+from ovseg3r_core.config import Within, check_ranges
 from ovseg3r_core.types import LiftedMask, ViewIncidence
 
 NEW, UNCLEAR = -1, -2
@@ -20,22 +22,21 @@ NEW, UNCLEAR = -1, -2
 class AssociationConfig:
     """How much a mask and an object must share, counted on the points this view sees."""
 
-    min_iou: float = 0.3
-    min_inside: float = 0.6
+    min_iou: Annotated[float, Within(0.0, 1.0)] = 0.3
+    """A mask with this intersection over union with an object shows it."""
+    min_inside: Annotated[float, Within(0.0, 1.0)] = 0.6
     """A mask with this share of its points on one object shows part of it."""
-    min_covered: float = 0.6
+    min_covered: Annotated[float, Within(0.0, 1.0)] = 0.6
     """A mask that covers this share of the object's visible points shows it and more of it."""
-    min_alike: float = 0.5
-    """Where only the two shares above speak for it, image embeddings with a lower cosine than this speak against:
+    min_alike: Annotated[float, Within(0.0, 1.0)] = 0.5
+    """Where only min_inside or min_covered speaks for it, image embeddings with a lower cosine than this speak against:
     a plain choice, not calibrated."""
-    max_owned: float = 0.5
+    max_owned: Annotated[float, Within(0.0, 1.0)] = 0.5
     """A mask that fits no object starts a new one, unless more than this share of it is owned by others."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        for name, value in vars(self).items():
-            if not 0 <= value <= 1:
-                raise ValueError(f"{name} is {value}; it is a share or a cosine, in [0, 1]")
+        check_ranges(self)
 
 
 def match_mask(

@@ -15,6 +15,7 @@ views split them. The idea is MaskClustering's (Yan et al., CVPR 2024); three ru
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
@@ -22,6 +23,7 @@ from numpy import ndarray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
+from ovseg3r_core.config import Within, check_ranges
 from ovseg3r_core.reconstruction.incidence import Incidence
 from ovseg3r_core.types import LiftedMask
 
@@ -30,28 +32,27 @@ from ovseg3r_core.types import LiftedMask
 class ConsensusConfig:
     """What counts as seen, held and agreed."""
 
-    min_visible: float = 0.3
-    """A view has an opinion on a mask when it sees at least this share of its points ..."""
-    min_masked: float = 0.5
-    """... and its own masks cover at least this share of what it sees of it."""
-    min_held: float = 0.75
+    min_visible: Annotated[float, Within(0.001, 1.0)] = 0.3
+    """A view has an opinion on a mask when it sees at least this share of its points and min_masked holds."""
+    min_masked: Annotated[float, Within(0.001, 1.0)] = 0.5
+    """A view has an opinion on a mask when its own masks cover at least this share of what it sees of it."""
+    min_held: Annotated[float, Within(0.001, 1.0)] = 0.75
     """A mask of that view holds the mask when it covers this share of its covered points."""
-    min_named_share: float = 1.0
+    min_named_share: Annotated[float, Within(0.001, 1.0)] = 1.0
     """Views that hold a thing in one named mask must be this share of those that cut it into nameless parts, for
     the latter to abstain; one wrong name for half a room would silence everything else."""
-    min_shared: float = 0.3
+    min_shared: Annotated[float, Within(0.001, 1.0)] = 0.3
     """A nameless mask holds a named one only if this share of its own points belong to that one."""
-    max_split: float = 0.35
+    max_split: Annotated[float, Within(0.001, 1.0)] = 0.35
     """A mask that more than this share of the views split holds several things and is left out."""
-    min_agreement: float = 0.6
+    min_agreement: Annotated[float, Within(0.001, 1.0)] = 0.6
     """Masks merge when this share of the views that have an opinion on both hold both in one mask."""
-    min_same_extent: float = 0.5
+    min_same_extent: Annotated[float, Within(0.001, 1.0)] = 0.5
     """Clusters whose points overlap by this IoU are one thing, however the views voted."""
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if not 0 < value <= 1:
-                raise ValueError(f"{name} is {value}; it is a share, in (0, 1]")
+        """Check the ranges."""
+        check_ranges(self)
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,13 @@
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
+from ovseg3r_core.config import Within, check_ranges
 from ovseg3r_core.geometry import fit_box
 from ovseg3r_core.language.vocabulary import UNNAMED
 from ovseg3r_core.types import ObjectRecord
@@ -19,20 +21,16 @@ SameName = Callable[[str, str], bool]
 class NamingConfig:
     """When views that name a thing outweigh the views that do not."""
 
-    unnamed_vote: float = 0.25
+    unnamed_vote: Annotated[float, Within(0.0, 10.0)] = 0.25
     """What a view that found the thing but did not name it weighs against every name."""
-    min_share: float = 0.3
-    """The best name needs this share of all votes ..."""
-    min_votes: float = 0.5
-    """... and detector scores that add up to this, else the thing stays "object"."""
+    min_share: Annotated[float, Within(0.0, 1.0)] = 0.3
+    """Share of all votes that the best name needs, else the thing stays "object"."""
+    min_votes: Annotated[float, Within(0.0, 100.0)] = 0.5
+    """What the detector scores of the best name must add up to, else the thing stays "object"."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        if self.unnamed_vote < 0 or not 0 <= self.min_share <= 1 or self.min_votes < 0:
-            raise ValueError(
-                f"unnamed_vote is {self.unnamed_vote}, min_share {self.min_share} and min_votes {self.min_votes}; "
-                "they must not be negative, and a share is at most 1"
-            )
+        check_ranges(self)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,12 +25,14 @@ The numbers come from test/bench_queries.py and are explained in docs/queries.md
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
 from ovseg3r_core.checks import Rejected
+from ovseg3r_core.config import Within, check_ranges
 from ovseg3r_core.language.coco import COCO, HOUSEHOLD, kind_of, same_name
 from ovseg3r_core.language.encoder import TextEncoder
 from ovseg3r_core.language.phrase import clean, key, wordings
@@ -46,23 +48,28 @@ MAX_TOP_K = 1000
 class QueryConfig:
     """When a text counts as answered. The defaults are fitted to MiniLM; another encoder needs its own."""
 
-    found_at: float = 0.5
+    found_at: Annotated[float, Within(0.001, 1.0)] = 0.5
     """Scores from here on are answers."""
-    none_below: float = 0.3
+    none_below: Annotated[float, Within(0.001, 1.0)] = 0.3
     """Scores below are not even candidates."""
-    margin: float = 0.1
+    margin: Annotated[float, Within(0.0, 0.99)] = 0.1
     """Kinds whose scores lie this close cannot be told apart."""
-    shortened_weight: float = 0.85
+    shortened_weight: Annotated[float, Within(0.01, 1.0)] = 0.85
     """What a likeness counts when words of the text were left out for it."""
-    bias: float = -3.9
-    likeness_gain: float = 5.1
-    lead_gain: float = 11.0
+    bias: Annotated[float, Within(-100.0, 100.0)] = -3.9
+    """Evidence for an object that is nothing like the text; a score is the logistic function of the evidence."""
+    likeness_gain: Annotated[float, Within(0.0, 100.0)] = 5.1
+    """Evidence from the likeness of the object's name and the text."""
+    lead_gain: Annotated[float, Within(0.0, 100.0)] = 11.0
+    """Evidence from the lead that this likeness has on what the text is like anyway."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.none_below <= self.found_at <= 1:
-            raise ValueError(f"thresholds must be 0 < none_below {self.none_below} <= found_at {self.found_at} <= 1")
-        if not 0 <= self.margin < 1 or not 0 < self.shortened_weight <= 1:
-            raise ValueError(f"margin is {self.margin}, shortened_weight {self.shortened_weight}; both are shares of 1")
+        """Check the ranges."""
+        check_ranges(self)
+        if self.none_below > self.found_at:
+            raise ValueError(
+                f"none_below is {self.none_below} and found_at {self.found_at}; the first must not be more"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

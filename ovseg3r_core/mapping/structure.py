@@ -7,13 +7,14 @@ makes up much of the plane or has its colour; a picture or a rug differs in colo
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 from numpy import ndarray
 
-from ovseg3r_core.checks import require_positive, require_shares
+from ovseg3r_core.config import Within, check_ranges
 from ovseg3r_core.types import SceneCloud
 
 
@@ -21,27 +22,28 @@ from ovseg3r_core.types import SceneCloud
 class StructureConfig:
     """What is big, flat and outermost enough to be part of the room."""
 
-    tolerance_m: float = 0.05
+    tolerance_m: Annotated[float, Within(0.001, 1.0)] = 0.05
     """How far points of a plane may lie off it."""
-    min_area_m2: float = 0.8
-    max_behind: float = 0.03
+    min_area_m2: Annotated[float, Within(0.001, 1000.0)] = 0.8
+    """Smaller planes are no walls, floors or ceilings."""
+    max_behind: Annotated[float, Within(0.0, 1.0)] = 0.03
     """At most this share of the scene lies behind a wall, floor or ceiling."""
-    min_flat: float = 0.65
-    """A piece of structure has this share of its points on structural planes (far off, depth is a noisy thing) ..."""
-    min_flat_named: float = 0.95
-    """... and this share when a detector has a name for it: "dining table", said of the floor."""
-    big_piece: float = 0.5
+    min_flat: Annotated[float, Within(0.0, 1.0)] = 0.65
+    """A piece of structure has this share of its points on structural planes: far off, depth is a noisy thing."""
+    min_flat_named: Annotated[float, Within(0.0, 1.0)] = 0.95
+    """A piece that a detector has a name for needs this share: "dining table", said of the floor."""
+    big_piece: Annotated[float, Within(0.0, 1.0)] = 0.5
     """A flat object with this share of the plane's points is the plane, whatever its colour; a door may have 0.3."""
-    max_color_difference: float = 18.0
+    max_color_difference: Annotated[float, Within(0.1, 200.0)] = 18.0
     """Pieces this close to the plane's colour, in CIELAB units, are the plane."""
-    max_layer_m: float = 0.5
+    max_layer_m: Annotated[float, Within(0.001, 10.0)] = 0.5
     """A plane less than this in front of a larger one, and of another colour, is a thing that lies on it."""
-    max_planes: int = 8
+    max_planes: Annotated[int, Within(1, 100)] = 8
+    """Planes looked for at most, the largest first."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        require_positive(self, "tolerance_m", "min_area_m2", "max_color_difference", "max_layer_m", "max_planes")
-        require_shares(self, "max_behind", "min_flat", "min_flat_named", "big_piece")
+        check_ranges(self)
 
 
 @dataclass(frozen=True)

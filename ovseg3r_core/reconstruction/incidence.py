@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from jaxtyping import Float32, Int32, Int64
 from numpy import ndarray
 
+from ovseg3r_core.config import Within, check_ranges
 from ovseg3r_core.geometry import invert
 from ovseg3r_core.types import PosedDepth, ViewIncidence
 
@@ -15,18 +17,16 @@ from ovseg3r_core.types import PosedDepth, ViewIncidence
 class IncidenceConfig:
     """When a view counts as seeing a point."""
 
-    tolerance_m: float = 0.03
-    """How far depth and point may differ: a voxel or so..."""
-    tolerance_ratio: float = 0.015
-    """... plus this share of the depth, for the noise of the camera and its poses."""
-    border_px: int = 4
+    tolerance_m: Annotated[float, Within(0.0, 0.5)] = 0.03
+    """How far depth and point may differ at any depth: a voxel or so."""
+    tolerance_ratio: Annotated[float, Within(0.0, 0.2)] = 0.015
+    """How much more they may differ, as a share of the depth, for the noise of the camera and its poses."""
+    border_px: Annotated[int, Within(0, 200)] = 4
     """Pixels at the border of the image that see nothing: masks and lenses are at their worst there."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        for name in ("tolerance_m", "tolerance_ratio", "border_px"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must not be negative")
+        check_ranges(self)
 
 
 def see_points(

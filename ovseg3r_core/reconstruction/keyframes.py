@@ -2,13 +2,14 @@
 
 from collections import deque
 from dataclasses import dataclass
+from typing import Annotated
 
 import cv2
 import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from ovseg3r_core.checks import require_positive
+from ovseg3r_core.config import Within, check_ranges
 from ovseg3r_core.geometry import invert, rotation_angle
 from ovseg3r_core.types import Frame
 
@@ -19,24 +20,20 @@ _SHARPNESS_WIDTH_PX = 320  # blur that is gone at this width does not hurt a mas
 class KeyframeConfig:
     """How far the camera moves between keyframes, and how long a sharp image is waited for."""
 
-    translation_m: float = 0.1
-    rotation_rad: float = 0.3
-    sharpness_ratio: float = 0.9
-    """A keyframe is at least this sharp, against the median of the frames just before..."""
-    sharpness_frames: int = 15
-    """... of which there are this many."""
-    patience: float = 1.5
+    translation_m: Annotated[float, Within(0.001, 10.0)] = 0.1
+    """A camera that moved this far since the last keyframe is due for another."""
+    rotation_rad: Annotated[float, Within(0.01, 3.2)] = 0.3
+    """A camera that turned this far since the last keyframe is due for another."""
+    sharpness_ratio: Annotated[float, Within(0.0, 1.0)] = 0.9
+    """A keyframe is at least this sharp, against the median of the frames just before; 0 takes blurred ones too."""
+    sharpness_frames: Annotated[int, Within(1, 1000)] = 15
+    """Frames just before that a frame's sharpness is compared with."""
+    patience: Annotated[float, Within(1.0, 100.0)] = 1.5
     """A blurred frame is taken all the same once the camera has moved this many times the distances above."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        require_positive(self, "translation_m", "rotation_rad")
-        if not 0 <= self.sharpness_ratio <= 1:
-            raise ValueError(f"sharpness_ratio is {self.sharpness_ratio}; it must lie in 0..1")
-        if self.sharpness_frames < 1 or self.patience < 1:
-            raise ValueError(
-                f"sharpness_frames is {self.sharpness_frames} and patience {self.patience}; they must be at least 1"
-            )
+        check_ranges(self)
 
 
 class KeyframeSelector:

@@ -12,7 +12,7 @@ import open3d.core as o3c
 from jaxtyping import Float32
 from numpy import ndarray
 
-from ovseg3r_core.checks import Rejected
+from ovseg3r_core.checks import DEPTH_LIMIT_M, Rejected
 from ovseg3r_core.config import Within, check_ranges
 from ovseg3r_core.geometry import invert, voxel_keys
 from ovseg3r_core.reconstruction.depth_edges import depth_edges

@@ -26,11 +26,11 @@ class _WholeStorage:
         with Reader(path) as reader:
             self.topics = {item.topic: item.msgtype for item in reader.connections if item.msgcount > 0}
 
-    def messages(self, topics: Collection[str]) -> Iterator[tuple[str, bytes]]:
+    def messages(self, topics: Collection[str]) -> Iterator[tuple[str, int, bytes]]:
         with Reader(self._path) as reader:
             wanted = [item for item in reader.connections if item.topic in topics]
-            for item, _, data in reader.messages(wanted) if wanted else ():
-                yield item.topic, data
+            for item, recorded_ns, data in reader.messages(wanted) if wanted else ():
+                yield item.topic, recorded_ns, data
 
 
 class Bag:
@@ -52,6 +52,10 @@ class Bag:
 
     def messages(self, topics: Collection[str]) -> Iterator[tuple[str, bytes]]:
         """(topic, serialised message) in the order of recording; ends early where the bag is damaged."""
+        return ((topic, data) for topic, _, data in self.recorded(topics))
+
+    def recorded(self, topics: Collection[str]) -> Iterator[tuple[str, int, bytes]]:
+        """(topic, time of recording in ns, serialised message), as `messages` gives them."""
         for storage in self._storages:
             try:
                 yield from storage.messages(topics)

@@ -29,15 +29,15 @@ class CutMcap:
         self._channels: dict[int, tuple[str, str]] = {}
         self.topics: dict[str, str] = {}
         """Message type of each topic that has a message left."""
-        for kind, topic, _ in self._scan():
+        for kind, topic, _, _ in self._scan():
             self.topics[topic] = kind
 
-    def messages(self, topics: Collection[str]) -> Iterator[tuple[str, bytes]]:
-        """(topic, serialised message) in the order of recording."""
-        return ((topic, data) for _, topic, data in self._scan() if topic in topics)
+    def messages(self, topics: Collection[str]) -> Iterator[tuple[str, int, bytes]]:
+        """(topic, time of recording in ns, serialised message) in the order of recording."""
+        return (item[1:] for item in self._scan() if item[1] in topics)
 
-    def _scan(self) -> Iterator[tuple[str, str, bytes]]:
-        """(type, topic, message) up to the first record that makes no sense."""
+    def _scan(self) -> Iterator[tuple[str, str, int, bytes]]:
+        """(type, topic, time of recording, message) up to the first record that makes no sense."""
         with self._path.open("rb") as file:
             file.seek(len(_MAGIC))
             try:
@@ -45,7 +45,7 @@ class CutMcap:
             except (struct.error, UnicodeDecodeError, RecursionError) as error:
                 logger.warning("%s is damaged before byte %d, the rest is left: %s", self._path, file.tell(), error)
 
-    def _messages(self, file: BufferedIOBase, size: int) -> Iterator[tuple[str, str, bytes]]:
+    def _messages(self, file: BufferedIOBase, size: int) -> Iterator[tuple[str, str, int, bytes]]:
         for opcode, data in _records(file, size):
             if opcode == _CHUNK:
                 inner = self._open_chunk(data)
@@ -56,10 +56,10 @@ class CutMcap:
                 channel, schema = struct.unpack_from("<HH", data)
                 self._channels[channel] = (_text(data, 4)[0], self._types.get(schema, ""))
             elif opcode == _MESSAGE:
-                channel = _MESSAGE_HEADER.unpack_from(data)[0]
+                channel, _, recorded_ns, _ = _MESSAGE_HEADER.unpack_from(data)
                 if channel in self._channels:
                     topic, kind = self._channels[channel]
-                    yield kind, topic, data[_MESSAGE_HEADER.size :]
+                    yield kind, topic, recorded_ns, data[_MESSAGE_HEADER.size :]
 
     def _open_chunk(self, data: bytes) -> bytes:
         _, _, size, crc = _CHUNK_HEADER.unpack_from(data)

@@ -96,6 +96,19 @@ class TfBuffer:
             chain = self._chain(_plain(frame))
         return next((name for name in _FIXED_FRAMES if name in chain), chain[-1])
 
+    def newest_ns(self, target: str, source: str) -> int | None:
+        """The time up to which all transforms between two frames are known; None where none of them moves.
+
+        Raises:
+            Rejected: `no_pose` where the frames are not connected.
+        """
+        with self._lock:
+            of_target, of_source = self._chain(_plain(target)), self._chain(_plain(source))
+            if of_target[-1] != of_source[-1]:
+                raise Rejected("no_pose", f"no transform connects {source!r} to {target!r}; frames: {self._names()}")
+            edges = [self._edges[name] for name in set(of_target) ^ set(of_source)]
+            return min((edge.trajectory.newest_ns for edge in edges if edge.trajectory is not None), default=None)
+
     def moves(self, target: str, source: str) -> bool:
         """Whether a transform that changes with time lies between two frames."""
         with self._lock:

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Annotated
 
 import cv2
 import numpy as np
 from jaxtyping import UInt16
 from numpy import ndarray
 
-from ovseg3r_core.checks import require_positive
+from ovseg3r_core.config import Within, check_ranges
 from ovseg3r_core.synthetic.render import RenderedView, Renderer
 from ovseg3r_core.synthetic.room import RoomScene
 from ovseg3r_core.synthetic.trajectory import walk_round
@@ -19,17 +20,20 @@ from ovseg3r_core.types import Camera, Frame
 class WalkConfig:
     """The camera and its walk through the room."""
 
-    frames: int = 120
-    rate_hz: float = 10.0
-    width_px: int = 640
-    height_px: int = 480
-    focal_px: float = 525.0
+    frames: Annotated[int, Within(1, 100_000)] = 120
+    """Frames of the walk."""
+    rate_hz: Annotated[float, Within(0.1, 1000.0)] = 10.0
+    """Frames a second."""
+    width_px: Annotated[int, Within(16, 8192)] = 640
+    """Width of the images."""
+    height_px: Annotated[int, Within(16, 8192)] = 480
+    """Height of the images."""
+    focal_px: Annotated[float, Within(1.0, 100000.0)] = 525.0
+    """Focal length, the same across and down."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        if self.frames < 1:
-            raise ValueError(f"frames is {self.frames}; a walk has at least one")
-        require_positive(self, "rate_hz", "width_px", "height_px", "focal_px")
+        check_ranges(self)
 
     @property
     def camera(self) -> Camera:

@@ -1,0 +1,118 @@
+"""What a saved map says of the memory beside the keyframes, and what must hold between the two and the snapshot."""
+
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+
+from ovseg3r_core.checks import POSITION_LIMIT_M
+from ovseg3r_core.language.vocabulary import MAX_NAME
+from ovseg3r_core.mapping.edits import Cut, Edits
+from ovseg3r_core.mapping.memory import Memory
+
+MAX_ID = 2**31 - 2  # what owns points is written as int32, and mapping counts one beyond
+
+
+def edits_json(edits: Edits) -> dict[str, Any]:
+    """The edits as JSON can hold them: its keys are texts, so pairs stand in for dictionaries."""
+    return {
+        "labels": sorted(edits.labels.items()),
+        "hidden": sorted(edits.hidden),
+        "united": sorted(edits.united),
+        "cuts": [{"ids": cut.ids, "seeds": cut.seeds} for cut in edits.cuts],
+        "redirects": sorted(edits.redirects.items()),
+    }
+
+
+def edits_of(entry: dict[str, Any]) -> Edits:
+    """The edits that `edits_json` wrote; raises ValueError, KeyError or TypeError for anything else."""
+    return Edits(
+        labels={_id(id_): _label(label) for id_, label in entry["labels"]},
+        hidden=frozenset(map(_id, entry["hidden"])),
+        united=frozenset(map(_id, entry["united"])),
+        cuts=tuple(
+            Cut(ids=tuple(map(_id, cut["ids"])), seeds=tuple(map(_seed, cut["seeds"]))) for cut in entry["cuts"]
+        ),
+        redirects={_id(gone): _id(into) for gone, into in entry["redirects"]},
+    )
+
+
+def check_memory(memory: Memory, owner: ndarray, records: set[int]) -> None:
+    """Refuse a memory that does not belong to a snapshot, or that contradicts itself.
+
+    Args:
+        owner: of the snapshot.
+        records: ids of its objects and its structure.
+
+    Raises:
+        ValueError: says what does not fit. Snapshot and memory of different moments do not fit.
+    """
+    if [view.index for view in memory.views] != list(range(len(memory.views))):
+        raise ValueError("the keyframes are not numbered from 0 on")
+    channels = {tag.embedding.shape for view in memory.views for tag in view.tags if tag.embedding is not None}
+    if len(channels) > 1:
+        raise ValueError(f"the masks were embedded by different encoders: shapes {sorted(channels)}")
+    _check_members(memory)
+    _check_ids(memory)
+    placed = set(memory.members[:, 2].tolist())
+    unplaced = (records | set(np.unique(owner).tolist()) - {-1}) - placed
+    if unplaced:
+        raise ValueError(f"no mask belongs to {_some(unplaced)}, which own points: are map and memory of one moment?")
+
+
+def _check_members(memory: Memory) -> None:
+    members = memory.members
+    if members.dtype != np.int32 or members.ndim != 2 or members.shape[1] != 3:
+        raise ValueError(f"members are {members.dtype} {members.shape}, not int32 (members, 3)")
+    masks = np.array([len(view.tags) for view in memory.views], np.int64)
+    view, mask = members[:, 0], members[:, 1]
+    if len(members) and not (view.min() >= 0 and view.max() < len(masks)):
+        raise ValueError(f"members name views {view.min()} to {view.max()}; there are {len(masks)}")
+    if not ((mask >= 0) & (mask < masks[view])).all():
+        raise ValueError("members name masks that their views do not have")
+
+
+def _check_ids(memory: Memory) -> None:
+    edits = memory.edits
+    if not 1 <= _id(memory.next_id) <= MAX_ID:
+        raise ValueError(f"the next id is {memory.next_id}; ids go from 1 to {MAX_ID}")
+    used = {*memory.members[:, 2].tolist(), *edits.labels, *edits.hidden, *edits.united}
+    used |= {id_ for cut in edits.cuts for id_ in cut.ids} | {*edits.redirects, *edits.redirects.values()}
+    unknown = {id_ for id_ in used if not 1 <= id_ < memory.next_id}
+    if unknown:
+        raise ValueError(f"ids {_some(unknown)} were never given: the next new one is {memory.next_id}")
+    for gone in edits.redirects:
+        _check_end(gone, edits.redirects)
+
+
+def _check_end(gone: int, redirects: dict[int, int]) -> None:
+    passed = set()
+    while gone in redirects:
+        if gone in passed:
+            raise ValueError(f"the ids of merged objects {_some(passed)} lead in a circle")
+        passed.add(gone)
+        gone = redirects[gone]
+
+
+def _id(value: object) -> int:
+    if type(value) is not int:  # True is an int to isinstance
+        raise ValueError(f"{value!r} is not an id")
+    return value
+
+
+def _label(value: object) -> str:
+    if not isinstance(value, str) or not 1 <= len(value) <= MAX_NAME or not value.isprintable():
+        raise ValueError(f"{value!r} is no label of 1 to {MAX_NAME} printable characters")
+    return value
+
+
+def _seed(values: list[float]) -> tuple[float, float, float]:
+    x, y, z = (float(value) for value in values)
+    if max(abs(x), abs(y), abs(z)) > POSITION_LIMIT_M:
+        raise ValueError(f"the seed ({x}, {y}, {z}) of a split is further than {POSITION_LIMIT_M:.0f} m away")
+    return x, y, z
+
+
+def _some(ids: set[int]) -> str:
+    listed = ", ".join(map(str, sorted(ids)[:5]))
+    return f"{listed} and {len(ids) - 5} more" if len(ids) > 5 else listed

@@ -1,0 +1,1 @@
+"""What the node publishes: pure functions from the map to messages, one file a topic."""

@@ -1,0 +1,37 @@
+"""The perception node with the true masks of the box room in the place of networks; everything else is the real thing.
+
+The masks follow from the pose that the node worked out, so that a node which gets poses wrong sees the wrong things.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from jaxtyping import Bool
+from numpy import ndarray
+from scenes import BOX_ROOM, STUFF, render
+
+from ovseg3r_core.perception import Perception
+from ovseg3r_core.types import Frame, Mask
+from ovseg3r_ros.nodes.perception import run
+
+_LEAST_PIXELS = 20  # what a detector would still see
+
+
+class SceneMasks:
+    """A `MaskProposer` that ray-casts the box room from where the frame says the camera was."""
+
+    def propose(self, frame: Frame, explained: Bool[ndarray, "height width"]) -> list[Mask]:
+        _, ids = render(BOX_ROOM, frame.camera, frame.T_map_camera)
+        things = [i for i, solid in enumerate(BOX_ROOM) if solid.name not in STUFF and (ids == i).sum() >= _LEAST_PIXELS]
+        return [Mask(pixels=ids == i, score=0.9, label=BOX_ROOM[i].name) for i in things]
+
+
+if __name__ == "__main__":
+    if "--decode-only" in sys.argv:  # for measuring transport and conversion: frames are decoded and checked, and end
+        Perception.fuse = lambda self, frame: None
+    code = run(lambda config, vocabulary: SceneMasks())
+    sys.stdout.flush()
+    os._exit(code)

@@ -1,0 +1,229 @@
+"""Everything that can be wrong with what comes in, and that the node says so, counts it, and goes on.
+
+The words for faults are those of PX4's failure injection; what is asked of each is in the docstrings.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from harness_camera import THINGS, ScriptedCamera, SimClock, Stream, walk
+from harness_faults import altered, cut, delayed, garbage, halved, intermittent, off, ok, poisoned_depth, slow, stuck
+from harness_perception import ACTIVATE, CLEANUP, CONFIGURE, DEACTIVATE, Perception, level_of
+from harness_robot import Robot
+
+from ovseg3r_ros.msg import ObjectInstance
+
+OK, WARN, ERROR = 0, 1, 2
+STALE_AFTER_S = 1.0
+
+
+def ids_of(objects: dict[str, ObjectInstance]) -> dict[str, int]:
+    return {label: item.id for label, item in objects.items()}
+
+
+@pytest.fixture(scope="module")
+def awake(shared_robot: Robot) -> Perception:
+    return shared_robot.perception({"stale_after_s": STALE_AFTER_S})
+
+
+@pytest.fixture
+def node(awake: Perception) -> Perception:
+    """A node that has just come up: no map, nothing proven, nothing counted."""
+    for transition in (DEACTIVATE, CLEANUP, CONFIGURE, ACTIVATE):
+        assert awake.change(transition)
+    return awake
+
+
+@pytest.fixture
+def camera(node: Perception, shared_robot: Robot) -> Iterator[ScriptedCamera]:
+    """A healthy camera that the node listens to, not running yet."""
+    with ScriptedCamera(shared_robot.client) as camera:
+        camera.wait_until_heard()
+        yield camera
+
+
+@pytest.mark.parametrize(
+    ("missing", "says"), [("tf", "pose"), ("info", "calibration")], ids=["no pose", "no calibration"]
+)
+def test_nothing_is_mapped_before_pose_and_calibration_are_there(
+    node: Perception, camera: ScriptedCamera, missing: Stream, says: str
+):
+    camera.fault(off, missing)
+    with camera.run():
+        status = node.wait_for_camera("word of what it waits for", lambda it: f"waiting for the {says}" in it.message)
+        assert level_of(status) != OK
+        node.wait_for_drops({"tf": "no_pose", "info": "no_calibration"}[missing], 5)
+        assert node.list_objects().total == 0
+        assert node.query("cup").verdict == "blind"
+        camera.fault(ok)
+        node.wait_for_objects(THINGS)
+        node.wait_for_camera("all well", lambda it: level_of(it) == OK)
+
+
+def test_nothing_is_mapped_before_the_clock_runs(node: Perception, camera: ScriptedCamera):
+    assert node.set_parameter("use_sim_time", True).successful
+    try:
+        with camera.run():
+            node.wait_for_camera("word of the clock", lambda it: "waiting for the clock" in it.message)
+            node.wait_for_drops("bad_clock", 5)
+            assert node.query("cup").verdict == "blind"
+    finally:
+        assert node.set_parameter("use_sim_time", False).successful
+
+
+def test_a_gap_in_the_poses_is_counted_and_not_bridged(node: Perception, camera: ScriptedCamera):
+    with camera.run():
+        ids = ids_of(node.wait_for_objects(THINGS))
+        camera.fault(off, "tf")
+        node.wait_for_drops("no_pose", 10)
+        camera.fault(ok)
+        node.wait_for_more_keyframes(5)
+    node.wait_until_settled()
+    assert ids_of(node.objects()) == ids
+
+
+@pytest.mark.parametrize(
+    ("stream", "fault", "reason"),
+    [
+        ("color", altered(encoding="yuv422"), "bad_encoding"),
+        ("color", altered(encoding="8UC3;DROP"), "bad_encoding"),
+        ("depth", altered(encoding="32FC2"), "bad_encoding"),
+        ("color", altered(step=10), "bad_image"),
+        ("color", altered(step=2**32 - 1), "bad_image"),
+        ("color", altered(height=2**32 - 1, width=2**32 - 1), "bad_image"),
+        ("color", altered(width=0, height=0), "bad_image"),
+        ("depth", cut(0.5), "bad_image"),
+        ("color", cut(0.0), "bad_image"),
+        ("depth", halved, "size_mismatch"),
+        ("depth", altered(encoding="rgb8"), "bad_image"),
+        ("info", garbage(), "bad_intrinsics"),
+        ("info", altered(k=np.zeros(9), p=np.zeros(12)), "bad_intrinsics"),
+        ("info", altered(distortion_model="fish_eye_lens", d=[0.1]), "bad_intrinsics"),
+    ],
+    ids=[
+        "unknown colour", "hostile encoding", "two-channel depth", "short step", "huge step", "huge size", "no size",
+        "half the data", "no data", "small depth", "colour as depth", "NaN intrinsics", "zero intrinsics", "unknown lens",
+    ],
+)  # fmt: skip
+def test_bad_messages_are_counted_under_their_reason_and_good_ones_go_on(
+    node: Perception, camera: ScriptedCamera, stream: Stream, fault: object, reason: str
+):
+    camera.fault(fault, stream)
+    with camera.run():
+        node.wait_for_drops(reason, 3)
+        assert node.list_objects().total == 0
+        camera.fault(ok)
+        node.wait_for_objects(["dining table"])
+
+
+def test_transforms_that_are_none_are_refused(node: Perception, camera: ScriptedCamera):
+    camera.fault(garbage(), "tf")
+    with camera.run():
+        node.wait_for_drops("no_pose", 3)
+        camera.fault(ok)
+        node.wait_for_objects(["dining table"])
+
+
+@pytest.mark.parametrize("stream", ["color", "depth"])
+def test_a_silent_stream_is_named_and_comes_back(node: Perception, camera: ScriptedCamera, stream: Stream):
+    with camera.run():
+        ids = ids_of(node.wait_for_objects(THINGS))
+        node.wait_for_camera("all well", lambda it: level_of(it) == OK)
+        camera.fault(off, stream)
+        topic = f"/{stream}/image"
+        status = node.wait_for_camera("the topic's name", lambda it: topic in it.message and level_of(it) != OK)
+        assert " s" in status.message  # says for how long
+        camera.fault(ok)
+        node.wait_for_camera("all well again", lambda it: level_of(it) == OK, timeout_s=5)
+        node.wait_for_more_keyframes(3)
+    node.wait_until_settled()
+    assert ids_of(node.objects()) == ids
+
+
+@pytest.mark.parametrize(
+    ("stream", "fault"),
+    [
+        ("color", stuck()),
+        ("color", garbage()),
+        ("color", slow(3)),
+        ("depth", slow(3)),
+        ("depth", delayed(0.3)),
+        ("tf", delayed(0.25)),
+        ("depth", intermittent(0.3)),
+        ("tf", intermittent(0.3)),
+    ],
+    ids=["stuck colour", "garbage colour", "slow colour", "slow depth", "late depth", "late poses", "lossy depth", "lossy poses"],
+)
+def test_a_faulty_stream_neither_stops_the_node_nor_invents_objects(
+    node: Perception, camera: ScriptedCamera, stream: Stream, fault: object
+):
+    with camera.run():
+        ids = ids_of(node.wait_for_objects(THINGS))
+        camera.fault(fault, stream)
+        sent = camera.sent["info"] + 25
+        node.client.until(lambda: camera.sent["info"] >= sent, "frames with the fault")
+        camera.fault(ok)
+        node.wait_for_more_keyframes(3)
+    node.wait_until_settled()
+    assert ids_of(node.objects()) == ids
+
+
+@pytest.mark.parametrize("policy", ["keep", "reset"])
+def test_a_bag_that_starts_over_keeps_or_resets_the_map(robot: Robot, policy: str):
+    node = robot.perception({"on_time_jump": policy, "use_sim_time": True})
+    clock = SimClock(robot.client)
+    camera = robot.camera(clock=clock)
+    camera.wait_until_heard()
+    with camera.run():
+        first = ids_of(node.wait_for_objects(THINGS))
+        for _ in range(3):
+            before = len(node.instances.messages)
+            clock.jump(-5.0)
+            if policy == "reset":
+                node.instances.wait_for("empty map", lambda it: not it.instances, after=before)
+            node.wait_for_more_keyframes(5)
+        after = ids_of(node.wait_for_objects(THINGS))
+    if policy == "keep":
+        assert after == first
+
+
+def test_a_restarted_driver_with_another_resolution_is_adopted(node: Perception, camera: ScriptedCamera):
+    with camera.run():
+        ids = ids_of(node.wait_for_objects(THINGS))
+    camera.show(walk(width=200, height=150))
+    with camera.run():
+        node.wait_for_more_keyframes(5)
+    node.wait_until_settled()
+    assert ids_of(node.objects()) == ids
+
+
+def test_depth_full_of_garbage_numbers_maps_no_such_numbers(node: Perception, camera: ScriptedCamera):
+    """NaN, infinities, negative and absurd distances: the area is ignored and no such number comes out again."""
+    camera.fault(poisoned_depth, "depth")
+    with camera.run():
+        objects = node.wait_for_objects(THINGS)
+    for item in objects.values():
+        box = item.bbox
+        numbers = (box.center.position.x, box.center.position.z, box.size.x, box.size.y, box.size.z, item.confidence)
+        assert np.isfinite(numbers).all()
+        assert max(box.size.x, box.size.y, box.size.z) < 1.5
+
+
+def test_of_two_cameras_the_other_goes_on_when_one_is_lost(robot: Robot):
+    node = robot.perception({"cameras": ["front", "rear"], "stale_after_s": STALE_AFTER_S})
+    front = robot.camera(walk(from_deg=0, to_deg=45), name="front")
+    rear = robot.camera(walk(from_deg=90, to_deg=45), name="rear")
+    front.wait_until_heard()
+    rear.wait_until_heard()
+    with front.run(5), rear.run(5):
+        node.wait_for_objects(THINGS)
+        node.wait_for_camera("front well", lambda it: level_of(it) == OK, name="front")
+        node.wait_for_camera("rear well", lambda it: level_of(it) == OK, name="rear")
+        rear.fault(off)
+        status = node.wait_for_camera("rear named", lambda it: "/rear/" in it.message, name="rear")
+        assert level_of(status) == WARN
+        node.wait_for_more_keyframes(5)
+        node.wait_for_camera("front still well", lambda it: level_of(it) == OK, name="front")
+        rear.fault(ok)
+        node.wait_for_camera("rear well again", lambda it: level_of(it) == OK, name="rear", timeout_s=5)
