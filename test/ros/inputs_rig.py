@@ -6,13 +6,13 @@ from types import TracebackType
 
 import rclpy
 from harness_client import Client
-from rclpy.executors import MultiThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
 from ovseg3r_core.types import Frame
 from ovseg3r_ros.config import InputConfig
+from ovseg3r_ros.executor import ServicesAsideExecutor
 from ovseg3r_ros.inputs.cameras import Cameras
 from ovseg3r_ros.inputs.health import CameraHealth
 
@@ -51,7 +51,7 @@ class InputsRig:
         )
         self._config = InputConfig(**settings)  # type: ignore[arg-type]
         self.cameras = self._listen()
-        self._executor = MultiThreadedExecutor(3, context=self._context)
+        self._executor = ServicesAsideExecutor(2, context=self._context)
         self._executor.add_node(self.node)
         self._end = rclpy.Future()
         self._thread = threading.Thread(
@@ -89,6 +89,11 @@ class InputsRig:
     def until_heard(self, topic: str, reliability: ReliabilityPolicy) -> None:
         """Wait until a topic is subscribed once, with that reliability."""
         self.client.until(lambda: self.heard_by(topic) == [reliability], f"{reliability} subscription of {topic}")
+
+    def until_settled(self, *others: str) -> None:
+        """Wait until the images, and other topics, are heard as reliable publishers offer them."""
+        for topic in ("/color/image", "/depth/image", "/color/camera_info", *others):
+            self.until_heard(topic, ReliabilityPolicy.RELIABLE)
 
     def __enter__(self) -> "InputsRig":
         return self

@@ -9,12 +9,12 @@ import pytest
 from geometry_msgs.msg import PoseStamped
 from harness_camera import ScriptedCamera, Shot, SimClock, walk
 from harness_faults import garbage, off, ok
-from harness_messages import time_of, transform_message
+from harness_messages import camera_info_message, time_of, transform_message
 from harness_robot import Robot
 from inputs_rig import BEST_EFFORT, RELIABLE, InputsRig
 from nav_msgs.msg import Odometry
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 
@@ -150,7 +150,8 @@ def test_frames_in_a_gap_of_the_poses_are_dropped_and_not_guessed(robot: Robot):
 def test_frames_wait_for_poses_that_come_late(robot: Robot):
     camera = robot.camera()
     camera.fault(off, "tf")
-    with InputsRig(robot.client, pose_wait_s=5.0, proving_frames=1) as rig:
+    with InputsRig(robot.client, pose_wait_s=5.0, proving_frames=1, queue_depth=10) as rig:
+        rig.until_settled()
         camera.wait_until_heard()
         stamps = [camera.shoot() for _ in range(3)]
         rig.until(lambda health: health.waiting == 3, "frames that wait")
@@ -180,7 +181,9 @@ def test_odometry_and_the_static_place_of_the_camera_make_a_pose(robot: Robot, o
     T_base_camera[2, 3] = 0.4
     static.publish(transform_message(Header(frame_id="base_link"), camera.frame_id, T_base_camera))
     with InputsRig(robot.client, pose_source="odometry", map_frame="odom", proving_frames=1) as rig:
+        rig.until_settled()
         camera.wait_until_heard("color", "depth", "info")
+        rig.until_heard("/odometry", offered.reliability)
         robot.client.until(odometry.get_subscription_count, "subscriber of odometry")
         stamp_ns = camera.shoot()
         message = Odometry(header=Header(stamp=time_of(stamp_ns), frame_id="odom"), child_frame_id="base_link")
@@ -196,7 +199,9 @@ def test_a_stamped_pose_is_that_of_the_camera(robot: Robot):
     camera.fault(off, "tf")
     poses = robot.client.node.create_publisher(PoseStamped, "/pose", RELIABLE)
     with InputsRig(robot.client, pose_source="pose", proving_frames=1) as rig:
+        rig.until_settled()
         camera.wait_until_heard("color", "depth", "info")
+        rig.until_heard("/pose", ReliabilityPolicy.RELIABLE)
         robot.client.until(poses.get_subscription_count, "subscriber of pose")
         stamp_ns, T = camera.shoot(), walk()[0].T_map_camera
         message = PoseStamped(header=Header(stamp=time_of(stamp_ns), frame_id="map"))
@@ -244,7 +249,7 @@ def test_stamps_that_jump_back_are_noticed_without_a_clock(robot: Robot):
         rig.until_delivered(3)
         Loop.back_ns = 60 * 10**9
         robot.client.until(lambda: rig.jumps, "word of the jump")
-        assert "went back by 60." in rig.jumps[0] or "went back by 59." in rig.jumps[0]
+        assert "images jumped by -" in rig.jumps[0]
         rig.until_delivered(len(rig.delivered) + 3)
         assert len(rig.jumps) == 1
 
@@ -266,10 +271,23 @@ def test_a_driver_that_restarts_with_another_resolution_is_adopted(robot: Robot)
             rig.until(lambda health: rig.delivered[-1][2]().camera.width == 200, "frames of the new size")
 
 
+def test_a_calibration_that_was_sent_once_is_heard_by_late_joiners(robot: Robot):
+    camera = robot.camera()
+    latched = robot.client.node.create_publisher(CameraInfo, INFO, LATCHED)
+    latched.publish(camera_info_message(Header(frame_id=camera.frame_id), walk()[0].camera))
+    robot.client.node.destroy_publisher(camera.publishers["info"])
+    camera.publishers["info"] = latched
+    camera.fault(off, "info")
+    with InputsRig(robot.client) as rig, camera.run():
+        rig.until_delivered(3)
+        rig.delivered[-1][2]()
+
+
 def test_images_of_the_wrong_size_are_refused_with_a_reason(robot: Robot):
     camera, small = robot.camera(), walk(width=80, height=60)
     with InputsRig(robot.client, proving_frames=1) as rig:
         camera.fault(lambda message, now_s: [_with_pixels(message, small[0].depth_mm)], "depth")
+        rig.until_settled()
         camera.wait_until_heard()
         camera.shoot()
         rig.until_delivered(1)
@@ -286,9 +304,8 @@ def _with_pixels(message: Image, pixels: np.ndarray) -> Image:
 def test_messages_that_newer_ones_overwrote_are_counted_as_missed(robot: Robot):
     camera = robot.camera()
     with InputsRig(robot.client, proving_frames=1) as rig:
+        rig.until_settled()
         camera.wait_until_heard()
-        for topic in (COLOR, DEPTH):
-            rig.until_heard(topic, ReliabilityPolicy.RELIABLE)
         camera.shoot()
         rig.until_delivered(1)
         before = rig.health.color.received

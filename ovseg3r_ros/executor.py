@@ -1,0 +1,66 @@
+"""An executor that answers services in threads of their own and runs everything else at once, where it waits.
+
+The executor of rclpy with several threads hands over every message, and until another thread has taken it, it asks
+for work again and again: that costs milliseconds of processor time a message, and the messages that are overwritten
+meanwhile. The callbacks of images and poses are shorter than such a hand-over.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+
+from rclpy.context import Context
+from rclpy.executors import ConditionReachedException, Executor, ShutdownException, TimeoutException
+from rclpy.service import Service
+from rclpy.task import Future, Task
+
+_TAKEN_WITHIN_S = 0.01  # while all threads are busy, other callbacks go on at this pace
+
+
+class ServicesAsideExecutor(Executor):
+    """Callbacks of topics and timers run in the thread that spins, one after the other; they must be short.
+
+    Args:
+        threads: services that can be answered at a time.
+    """
+
+    def __init__(self, threads: int, *, context: Context | None = None) -> None:
+        super().__init__(context=context)
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="service")
+
+    def spin_once(self, timeout_sec: float | None = None) -> None:
+        """Run the next callback that is ready, or give it to a thread; raises what a callback raised here."""
+        self._run_next(timeout_sec, lambda: False)
+
+    def spin_once_until_future_complete(self, future: Future, timeout_sec: float | None = None) -> None:
+        """The same, unless the future is complete before anything is ready."""
+        future.add_done_callback(lambda _: self.wake())
+        self._run_next(timeout_sec, future.done)
+
+    def shutdown(self, timeout_sec: float | None = None) -> bool:
+        """Stop; services that are being answered end first."""
+        stopped = super().shutdown(timeout_sec)
+        self._pool.shutdown()
+        return stopped
+
+    def _run_next(self, timeout_sec: float | None, enough: Callable[[], bool]) -> None:
+        try:
+            task, entity, _ = self.wait_for_ready_callbacks(timeout_sec, None, enough)
+        except (ConditionReachedException, ShutdownException, TimeoutException):
+            return
+        if isinstance(entity, Service):
+            self._hand_over(task)
+            return
+        task()
+        if (error := task.exception()) is not None:
+            raise error
+
+    def _hand_over(self, task: Task) -> None:
+        taken = Event()
+
+        def run() -> None:
+            taken.set()
+            task()
+
+        self._pool.submit(run)
+        taken.wait(_TAKEN_WITHIN_S)  # until then the task counts as work that waits for us

@@ -1,0 +1,156 @@
+"""The processes of a launch file: programs, and nodes as programs with the arguments of ROS."""
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from ovseg3r_ros.launch_lite.actions import Entity
+from ovseg3r_ros.launch_lite.context import LaunchContext, LaunchError, Process, ProcessExited, find_executable
+from ovseg3r_ros.launch_lite.substitutions import IfCondition, SomeText, Substitution, text_of, truth_of
+
+ParameterValue = bool | int | float | str | Substitution | Sequence[bool] | Sequence[int | float] | Sequence[str]
+
+
+class Shutdown(Entity):
+    """Ends the launch; known as `on_exit` of a process only."""
+
+    def __init__(self, *, reason: SomeText = "") -> None:
+        super().__init__()
+        self.reason = reason
+
+    def execute(self, context: LaunchContext) -> None:
+        """Refuse: nothing has been started yet."""
+        raise LaunchError("Shutdown is known as on_exit of a process only: ros2 launch knows the rest")
+
+
+OnExit = Shutdown | Sequence[Shutdown] | Callable[[ProcessExited, LaunchContext], Shutdown | Sequence[Shutdown] | None]
+
+
+class ExecuteProcess(Entity):
+    """One process; its output goes where the launch's own goes, whatever `output` says."""
+
+    def __init__(
+        self,
+        *,
+        cmd: Sequence[SomeText],
+        name: SomeText | None = None,
+        additional_env: Mapping[str, SomeText] | None = None,
+        respawn: bool | SomeText = False,
+        respawn_delay: float | None = None,
+        sigterm_timeout: SomeText = "5",
+        sigkill_timeout: SomeText = "5",
+        on_exit: OnExit = (),
+        output: SomeText = "screen",
+        condition: IfCondition | None = None,
+    ) -> None:
+        super().__init__(condition=condition)
+        self.cmd, self.name, self.additional_env = cmd, name, additional_env or {}
+        self.respawn, self.respawn_delay = respawn, respawn_delay
+        self.sigterm_timeout, self.sigkill_timeout, self.on_exit = sigterm_timeout, sigkill_timeout, on_exit
+
+    def command(self, context: LaunchContext) -> list[str]:
+        """The program and its arguments."""
+        return [text_of(word, context) for word in self.cmd]
+
+    def execute(self, context: LaunchContext) -> None:
+        """Add it to what will be started."""
+        command = self.command(context)
+        extra = {name: text_of(value, context) for name, value in self.additional_env.items()}
+        context.processes.append(
+            Process(
+                name=text_of(self.name, context) if self.name else Path(command[0]).name,
+                command=tuple(command),
+                environment=context.environment | extra,
+                respawn=truth_of(self.respawn, context),
+                respawn_delay_s=self.respawn_delay or 0.0,
+                interrupt_grace_s=float(text_of(self.sigterm_timeout, context)),
+                terminate_grace_s=float(text_of(self.sigkill_timeout, context)),
+                ends_launch=lambda event: self._reason_to_end(event, context),
+            )
+        )
+
+    def _reason_to_end(self, event: ProcessExited, context: LaunchContext) -> str:
+        asked = self.on_exit(event, context) if callable(self.on_exit) else self.on_exit
+        actions = [asked] if isinstance(asked, Shutdown) else list(asked or ())
+        if not all(isinstance(action, Shutdown) for action in actions):
+            raise LaunchError(f"on_exit of {event.process_name} may shut down, and nothing else")
+        return "; ".join(text_of(action.reason, context) or f"{event.process_name} ended" for action in actions)
+
+
+class Node(ExecuteProcess):
+    """A node of a package, with its name, parameters and remappings."""
+
+    def __init__(
+        self,
+        *,
+        package: SomeText,
+        executable: SomeText,
+        name: SomeText | None = None,
+        namespace: SomeText = "",
+        parameters: Sequence[SomeText | Mapping[str, ParameterValue]] = (),
+        remappings: Sequence[tuple[SomeText, SomeText]] = (),
+        arguments: Sequence[SomeText] = (),
+        ros_arguments: Sequence[SomeText] = (),
+        additional_env: Mapping[str, SomeText] | None = None,
+        respawn: bool | SomeText = False,
+        respawn_delay: float | None = None,
+        sigterm_timeout: SomeText = "5",
+        sigkill_timeout: SomeText = "5",
+        on_exit: OnExit = (),
+        output: SomeText = "log",
+        condition: IfCondition | None = None,
+    ) -> None:
+        super().__init__(
+            cmd=arguments,
+            name=name if name is not None else executable,
+            additional_env=additional_env,
+            respawn=respawn,
+            respawn_delay=respawn_delay,
+            sigterm_timeout=sigterm_timeout,
+            sigkill_timeout=sigkill_timeout,
+            on_exit=on_exit,
+            output=output,
+            condition=condition,
+        )
+        self.package, self.executable, self.node_name, self.namespace = package, executable, name, namespace
+        self.parameters, self.remappings, self.ros_arguments = parameters, remappings, ros_arguments
+
+    def command(self, context: LaunchContext) -> list[str]:
+        """The executable, its own arguments, and behind `--ros-args` those of ROS."""
+        path = find_executable(text_of(self.package, context), text_of(self.executable, context), context.environment)
+        words = [*_program(path), *super().command(context), "--ros-args"]
+        words += [text_of(word, context) for word in self.ros_arguments]
+        if self.node_name is not None:
+            words += ["-r", f"__node:={text_of(self.node_name, context)}"]
+        namespace = text_of(self.namespace, context).strip("/")
+        if namespace:
+            words += ["-r", f"__ns:=/{namespace}"]
+        for parameters in self.parameters:
+            words += _parameter_words(parameters, context)
+        for old, new in self.remappings:
+            words += ["-r", f"{text_of(old, context)}:={text_of(new, context)}"]
+        return words
+
+
+def _program(path: Path) -> list[str]:
+    """How to start an executable: scripts in Python with this very Python, as `env` may find another one."""
+    with path.open("rb") as file:
+        first = file.readline(200)
+    return [sys.executable, str(path)] if first.startswith(b"#!") and b"python" in first else [str(path)]
+
+
+def _parameter_words(parameters: SomeText | Mapping[str, ParameterValue], context: LaunchContext) -> list[str]:
+    if isinstance(parameters, Mapping):
+        return [
+            word for name, value in parameters.items() for word in ("-p", f"{name}:={_parameter_text(value, context)}")
+        ]
+    path = Path(text_of(parameters, context))
+    if not path.is_file():
+        raise LaunchError(f"there is no parameters file {path}")
+    return ["--params-file", str(path)]
+
+
+def _parameter_text(value: ParameterValue, context: LaunchContext) -> str:
+    """YAML of a value: that of a substitution is read as YAML, as launch does; a plain text stays a text."""
+    return text_of(value, context) if isinstance(value, Substitution) else json.dumps(value)

@@ -1,0 +1,56 @@
+"""Whether the perception node keeps up with what it is sent, by what it says on /diagnostics."""
+
+import time
+from collections.abc import Mapping
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+
+from ovseg3r_ros.replay.node_report import NodeReport, read_report
+
+_FRAMES = 4  # under way at most: more than that and the node's mailboxes overflow before it can tell
+_PATIENCE_S = 1.0
+
+
+class Backlog:
+    """Hears the diagnostics, and compares them with what was published.
+
+    What does not get less within a second is no backlog: images that DDS lost, or that wait for what comes next.
+
+    Args:
+        color: the colour topic, whose images are counted.
+    """
+
+    def __init__(self, node: Node, color: str) -> None:
+        self._color, self._report = color, NodeReport()
+        self._written_off = 0
+        self._last, self._since_s = 0, time.monotonic()
+        self._executor = SingleThreadedExecutor(context=node.context)
+        self._executor.add_node(node)
+        node.create_subscription(DiagnosticArray, "/diagnostics", self._take, 10)
+
+    def is_small(self, published: Mapping[str, int]) -> bool:
+        """Whether the node has dealt with all but the last few frames."""
+        self._executor.spin_once(timeout_sec=0)
+        camera, waiting = self._report.camera(self._color), self._report.waiting
+        sent = published.get(self._color, 0)
+        behind = (
+            (sent - camera.missed - camera.received + camera.in_work if camera else sent)
+            + waiting["fuse"]
+            + waiting["look"]
+        )
+        if behind != self._last:
+            self._last, self._since_s = behind, time.monotonic()
+        elif time.monotonic() - self._since_s > _PATIENCE_S:
+            self._written_off = behind
+        self._written_off = min(self._written_off, behind)
+        return behind - self._written_off < _FRAMES
+
+    def _take(self, message: DiagnosticArray) -> None:
+        self._report = report_of(message) or self._report
+
+
+def report_of(message: DiagnosticArray) -> NodeReport | None:
+    """The perception node's report in a diagnostics message; None where it is another node's."""
+    return read_report((status.name, {it.key: it.value for it in status.values}) for status in message.status)

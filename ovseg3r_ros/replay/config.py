@@ -1,0 +1,29 @@
+"""What a replay is told."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ovseg3r_ros.replay.playback import PlaybackConfig
+
+RUNNING = "running"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayConfig:
+    """One replay."""
+
+    bag: Path
+    playback: PlaybackConfig = field(default_factory=PlaybackConfig)
+    camera: str = ""
+    """Name of the camera in the node's parameter `cameras`; empty for the only one."""
+    node: str = "perception"
+    """The program to start: one of this package, or a path; `running` where somebody else starts the node."""
+    parameters: tuple[str, ...] = ()
+    """Of the node, NAME:=VALUE each."""
+    parameter_file: Path | None = None
+    ros_arguments: tuple[str, ...] = ()
+    """For the player and the recorder: remappings and a namespace."""
+    node_log: Path
+    """File for what the node writes."""
+    ready_within_s: float = 180.0
+    """How long the node may take to start and to load its networks."""

@@ -1,0 +1,92 @@
+"""The executor: services that take their time stop neither each other nor the topics."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+import rclpy
+from harness_robot import Robot
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.node import Node
+from std_msgs.msg import Empty
+from std_srvs.srv import Trigger
+
+from ovseg3r_ros.executor import ServicesAsideExecutor
+
+
+class Served:
+    """A node with a service that answers only when it is told to."""
+
+    def __init__(self, robot: Robot) -> None:
+        self.context = rclpy.Context()
+        self.context.init(domain_id=robot.domain)
+        self.node = Node("served", context=self.context)
+        self.heard, self.asked, self.may_answer = 0, threading.Semaphore(0), threading.Event()
+        group = ReentrantCallbackGroup()
+        self.node.create_service(Trigger, "/slow", self._slow, callback_group=group)
+        self.node.create_service(Trigger, "/quick", self._quick, callback_group=group)
+        self.node.create_subscription(Empty, "/topic", self._hear, 10)
+        self.executor = ServicesAsideExecutor(3, context=self.context)
+        self.executor.add_node(self.node)
+        self.end = rclpy.Future()
+        self.failures: list[Exception] = []
+        self.thread = threading.Thread(target=self._spin, daemon=True)
+        self.thread.start()
+
+    def close(self) -> None:
+        self.may_answer.set()
+        self.end.set_result(None)
+        self.thread.join(10)
+        assert not self.thread.is_alive()
+        self.executor.shutdown()
+        self.node.destroy_node()
+        self.context.try_shutdown()
+
+    def _spin(self) -> None:
+        try:
+            self.executor.spin_until_future_complete(self.end)
+        except RuntimeError as error:
+            self.failures.append(error)
+
+    def _slow(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        self.asked.release()
+        response.success = self.may_answer.wait(20)
+        return response
+
+    def _quick(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        response.success = True
+        return response
+
+    def _hear(self, message: Empty) -> None:
+        self.heard += 1
+        if self.heard > 3:
+            raise RuntimeError("three are enough")
+
+
+@pytest.fixture
+def served(robot: Robot) -> Iterator[Served]:
+    served = Served(robot)
+    yield served
+    served.close()
+
+
+def test_slow_services_stop_neither_each_other_nor_the_topics(robot: Robot, served: Served):
+    publisher = robot.client.node.create_publisher(Empty, "/topic", 10)
+    robot.client.until(publisher.get_subscription_count, "subscriber")
+    first, second = (robot.client.ask(Trigger, "/slow", Trigger.Request()) for _ in range(2))
+    assert all(served.asked.acquire(timeout=20) for _ in range(2))
+    publisher.publish(Empty())
+    robot.client.until(lambda: served.heard, "message while services are busy")
+    assert robot.client.call(Trigger, "/quick", Trigger.Request()).success
+    assert not first.done()
+    served.may_answer.set()
+    assert all(robot.client.answer(answer).success for answer in (first, second))
+
+
+def test_an_error_of_a_callback_reaches_whoever_spins(robot: Robot, served: Served):
+    publisher = robot.client.node.create_publisher(Empty, "/topic", 10)
+    robot.client.until(publisher.get_subscription_count, "subscriber")
+    for _ in range(4):
+        publisher.publish(Empty())
+    robot.client.until(lambda: served.failures, "the error")
+    assert str(served.failures[0]) == "three are enough"
