@@ -32,7 +32,9 @@ class ServicesAsideExecutor(Executor):
         """Run the next callback that is ready, or give it to a thread; raises what a callback raised here."""
         self._run_next(timeout_sec, lambda: False)
 
-    def spin_once_until_future_complete(self, future: Future, timeout_sec: float | None = None) -> None:
+    def spin_once_until_future_complete(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, future: Future, timeout_sec: float | None = None
+    ) -> None:
         """The same, unless the future is complete before anything is ready."""
         future.add_done_callback(lambda _: self.wake())
         self._run_next(timeout_sec, future.done)

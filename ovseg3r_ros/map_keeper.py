@@ -7,8 +7,10 @@ from rclpy.node import Node
 
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.live import LivePerception
+from ovseg3r_core.repeater import Repeater
 from ovseg3r_ros.map_directory import AUTOSAVE, MapDirectory
-from ovseg3r_ros.steady import steady_timer
+
+_NICENESS = 5
 
 
 class MapKeeper:
@@ -18,7 +20,9 @@ class MapKeeper:
         self._node, self._live, self._directory = node, live, directory
         self._autosaved = live.latest.revision
         self._saving = threading.Lock()
-        self._timer = steady_timer(node, autosave_period_s, self.autosave) if autosave_period_s > 0 else None
+        self._repeater = (
+            Repeater("autosave", autosave_period_s, self.autosave, niceness=_NICENESS) if autosave_period_s else None
+        )
 
     def save(self, name: str) -> Path:
         """Save the map under a name; raises `Rejected`."""
@@ -46,7 +50,8 @@ class MapKeeper:
     def autosave(self) -> None:
         """Save the map if it changed since the last time."""
         revision = self._live.latest.revision
-        if revision == self._autosaved or not self._live.latest.snapshot.views:
+        is_empty = not self._live.latest.snapshot.views  # worth saving only where an older map would come back
+        if revision == self._autosaved or (is_empty and AUTOSAVE not in self._directory.names()):
             return
         try:
             self.save(AUTOSAVE)
@@ -69,5 +74,5 @@ class MapKeeper:
 
     def destroy(self) -> None:
         """Stop saving."""
-        if self._timer is not None:
-            self._node.destroy_timer(self._timer)
+        if self._repeater is not None:
+            self._repeater.stop()

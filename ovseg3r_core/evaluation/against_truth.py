@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Int, Int64
+from jaxtyping import Float32, Int
 from numpy import ndarray
 
 from ovseg3r_core.evaluation.average_precision import ANY_CLASS, ScenePair, average_precision
@@ -56,7 +56,7 @@ class TruthMetrics:
     mean_iou: float
     """Over the found things."""
     ap: float | None
-    """Average precision by the rules of the ScanNet benchmark, whatever the names; None where nothing is to be found."""
+    """Average precision by the rules of the ScanNet benchmark, whatever the names; None where nothing can be found."""
     ap50: float | None
     ap25: float | None
     named: Precision | None
@@ -104,7 +104,7 @@ def _names(objects: Mapping[int, Named]) -> dict[int, str]:
 
 
 def _instances(
-    ids: list[int], on_truth: Int64[ndarray, " points"], objects: Mapping[int, Named], truth: GroundTruth
+    ids: list[int], on_truth: Int[ndarray, " points"], objects: Mapping[int, Named], truth: GroundTruth
 ) -> Instances:
     return Instances(
         masks=np.array([on_truth == id_ for id_ in ids], bool).reshape(len(ids), len(on_truth)),

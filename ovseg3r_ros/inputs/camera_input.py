@@ -4,17 +4,18 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from rclpy.callback_groups import CallbackGroup
-from rclpy.clock import Clock, ClockType  # pyright: ignore[reportPrivateImportUsage]
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from ovseg3r_ros.config import InputConfig
 from ovseg3r_ros.inputs.camera_pipeline import CameraPipeline, Deliver, OnJump
+from ovseg3r_ros.inputs.gate import NO_PAIR_YET
 from ovseg3r_ros.inputs.health import CameraHealth, StreamHealth
 from ovseg3r_ros.inputs.pose_source import PoseSource
 from ovseg3r_ros.inputs.qos import Durability
 from ovseg3r_ros.inputs.stamp_matcher import Kind
 from ovseg3r_ros.inputs.subscriptions import AutoSubscription, Candidate
+from ovseg3r_ros.steady import steady_timer
 
 _PATIENCE_PERIOD_S = 0.1  # how often waits are looked at when no pose comes
 
@@ -65,8 +66,7 @@ class CameraInput:
             "color": self._subscribe(color, self._take("color"), callback_group),
             "depth": self._subscribe(depth, self._take("depth"), callback_group),
         }
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._timer = node.create_timer(_PATIENCE_PERIOD_S, self._pipeline.advance, callback_group, clock=steady)
+        self._timer = steady_timer(node, _PATIENCE_PERIOD_S, self._pipeline.advance, callback_group)
 
     def reset(self) -> None:
         """Forget what is known of time and place, as after a jump of time."""
@@ -86,19 +86,17 @@ class CameraInput:
         color = _with_topic(health.color, self._images["color"])
         depth = _with_topic(health.depth, self._images["depth"])
         info = _with_topic(health.camera_info, self._info)
-        gate = health.gate
-        if gate and not health.paired and health.color.received == health.color.waiting:
-            gate = self._images_missing(color, depth) or gate
+        gate = self._no_pair(color, depth) if health.gate == NO_PAIR_YET else health.gate
         return replace(health, color=color, depth=depth, camera_info=info, gate=gate)
 
-    def _images_missing(self, color: StreamHealth, depth: StreamHealth) -> str:
+    def _no_pair(self, color: StreamHealth, depth: StreamHealth) -> str:
         silent = [
             f"{stream.topic} ({stream.publishers} publishers)" for stream in (color, depth) if not stream.received
         ]
         if silent:
-            return f"waiting for images: nothing has come on {', '.join(silent)}"
+            return f"{NO_PAIR_YET}: nothing has come on {', '.join(silent)}"
         slop_s = self._config.pair_slop_s
-        return f"waiting for images: no stamps of {color.topic} and {depth.topic} within {slop_s} s of each other"
+        return f"{NO_PAIR_YET}: no stamps of {color.topic} and {depth.topic} within {slop_s} s of each other"
 
     def _subscribe(
         self,

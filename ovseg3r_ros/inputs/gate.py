@@ -2,6 +2,8 @@
 
 from ovseg3r_core.checks import Rejected
 
+NO_PAIR_YET = "waiting for images"
+"""The message of a gate that no pair of images has come to."""
 _EPOCH_NS = 600 * 10**9  # clocks of one robot differ by seconds; ten minutes are another epoch
 _WAITS_FOR = {
     "bad_clock": "the clock",
@@ -23,7 +25,7 @@ class StartGate:
 
     def close(self) -> None:
         """Start over, as after a jump of time."""
-        self._message = "waiting for images"
+        self._message = NO_PAIR_YET
 
     @property
     def message(self) -> str:

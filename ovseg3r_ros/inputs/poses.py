@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from threading import Lock
 
 from geometry_msgs.msg import PoseStamped
 from jaxtyping import Float64
@@ -105,7 +106,7 @@ class _BodyPoseSource(_Listeners):
         read: Callable[[bytes], BodyPose],
     ) -> None:
         super().__init__()
-        self._read = read
+        self._read, self._lock = read, Lock()
         self._refused: Counter[str] = Counter()
         self._transforms = Transforms(
             node, max_gap_s=config.pose_max_gap_s, on_change=self._tell, callback_group=callback_group
@@ -142,7 +143,9 @@ class _BodyPoseSource(_Listeners):
 
     def health(self) -> tuple[StreamHealth, ...]:
         """Of the body's topic, /tf and /tf_static."""
-        return self._subscription.health(+self._refused), *self._transforms.health()
+        with self._lock:
+            refused = +self._refused
+        return self._subscription.health(refused), *self._transforms.health()
 
     def destroy(self) -> None:
         """See `PoseSource`."""
@@ -153,7 +156,8 @@ class _BodyPoseSource(_Listeners):
         try:
             self._poses.insert(self._read(raw))
         except Rejected as why:
-            self._refused[why.reason] += 1
+            with self._lock:
+                self._refused[why.reason] += 1
             return
         self._tell()
 

@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from threading import Lock
 
 from rclpy.callback_groups import CallbackGroup
-from rclpy.clock import Clock, ClockType  # pyright: ignore[reportPrivateImportUsage]
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, qos_policy_name_from_kind
 from rclpy.subscription import Subscription
@@ -15,6 +15,7 @@ from ovseg3r_ros.inputs.arrivals import Arrivals
 from ovseg3r_ros.inputs.health import StreamHealth
 from ovseg3r_ros.inputs.missed import Missed
 from ovseg3r_ros.inputs.qos import Durability, QosRule, Reliability, overridden
+from ovseg3r_ros.steady import steady_timer
 
 try:
     from rclpy.event_handler import (
@@ -78,9 +79,9 @@ class AutoSubscription:
         self._publishers: Sequence[TopicEndpointInfo] = ()
         self._candidate = self._candidates[0]
         self._subscription: Subscription | None = None
+        self._lock, self._closed = Lock(), False  # it may be destroyed in another thread than the one that discovers
         self.discover()
-        steady = Clock(clock_type=ClockType.STEADY_TIME)  # a simulation that stands still has publishers too
-        self._timer = node.create_timer(_DISCOVERY_PERIOD_S, self.discover, callback_group, clock=steady)
+        self._timer = steady_timer(node, _DISCOVERY_PERIOD_S, self.discover, callback_group)
 
     @property
     def topic(self) -> str:
@@ -94,21 +95,9 @@ class AutoSubscription:
 
     def discover(self) -> None:
         """Look at who publishes what, and subscribe anew where that is called for."""
-        candidate, publishers = self._choose()
-        if candidate.topic not in self._rules:
-            self._rules[candidate.topic] = overridden(self._node, candidate.topic, self._rule)
-        rule = self._rules[candidate.topic]
-        self._missed.follow(tuple(bytes(info.endpoint_gid) for info in publishers))
-        self._publishers = publishers
-        if self._subscription is None:
-            self._subscribe(candidate, rule.profile(publishers))
-            return
-        if not publishers:
-            return  # nobody to hear: what we have will do for whoever comes
-        profile, present = rule.profile(publishers), self._subscription.qos_profile
-        asks = profile.reliability, profile.durability
-        if candidate != self._candidate or asks != (present.reliability, present.durability):
-            self._subscribe(candidate, profile)
+        with self._lock:
+            if not self._closed:
+                self._discover()
 
     def health(self, dropped: Counter[str]) -> StreamHealth:
         """The state of the stream, with what its reader dropped of it."""
@@ -130,9 +119,27 @@ class AutoSubscription:
     def destroy(self) -> None:
         """Stop reading."""
         self._node.destroy_timer(self._timer)
-        if self._subscription is not None:
-            self._node.destroy_subscription(self._subscription)
-            self._subscription = None
+        with self._lock:
+            self._closed = True
+            if self._subscription is not None:
+                self._node.destroy_subscription(self._subscription)
+
+    def _discover(self) -> None:
+        candidate, publishers = self._choose()
+        if candidate.topic not in self._rules:
+            self._rules[candidate.topic] = overridden(self._node, candidate.topic, self._rule)
+        rule = self._rules[candidate.topic]
+        self._missed.follow(tuple(bytes(info.endpoint_gid) for info in publishers))
+        self._publishers = publishers
+        if self._subscription is None:
+            self._subscribe(candidate, rule.profile(publishers))
+            return
+        if not publishers:
+            return  # nobody to hear: what we have will do for whoever comes
+        profile, present = rule.profile(publishers), self._subscription.qos_profile
+        asks = profile.reliability, profile.durability
+        if candidate != self._candidate or asks != (present.reliability, present.durability):
+            self._subscribe(candidate, profile)
 
     def _choose(self) -> tuple[Candidate, Sequence[TopicEndpointInfo]]:
         """The present candidate while someone publishes it, else the first that someone does, else the present."""

@@ -87,10 +87,9 @@ class Transforms:
 
     def health(self) -> tuple[StreamHealth, ...]:
         """The state of /tf and of /tf_static."""
-        return tuple(
-            subscription.health(+self._refused[fixed])
-            for fixed, subscription in ((False, self._moving), (True, self._static))
-        )
+        with self._lock:
+            moving, static = +self._refused[False], +self._refused[True]
+        return self._moving.health(moving), self._static.health(static)
 
     def destroy(self) -> None:
         """Stop listening."""

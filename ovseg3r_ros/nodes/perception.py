@@ -12,19 +12,20 @@ import threading
 from collections.abc import Callable
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.logging import get_logger
 
 from ovseg3r_core.perception import PerceptionConfig
 from ovseg3r_core.run import config_of
 from ovseg3r_ros.config import OutputConfig
+from ovseg3r_ros.executor import ServicesAsideExecutor
 from ovseg3r_ros.logs import to_ros
 from ovseg3r_ros.parameter_groups import INPUT, METHOD, NODE, OUTPUT, WORKERS
 from ovseg3r_ros.parameters import SettingsFollower, declare_settings
 from ovseg3r_ros.system import BuildMasks, Settings, System, build_masks
 
-_THREADS = 4  # of the executor: images, poses, a question, and a service that takes its time
+_THREADS = 4  # services at a time: questions, and one that takes its time
 _SWITCH_INTERVAL_S = 0.001  # a question waits so long at most for each worker that is in Python; the default is 5 ms
 
 
@@ -129,7 +130,7 @@ def run(masks: BuildMasks = build_masks) -> int:
         get_logger("perception").fatal(str(error))
         return 2
     to_ros(node.get_logger())
-    executor = MultiThreadedExecutor(_THREADS)
+    executor = ServicesAsideExecutor(_THREADS)
     executor.add_node(node)
     if node.autostart:
         threading.Thread(target=node.bring_up, name="bring_up", daemon=True).start()

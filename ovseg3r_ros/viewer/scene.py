@@ -21,6 +21,7 @@ _IMAGE_WIDTH_PX = 320
 _WAY_POSES = 2000  # a quarter of an hour at two a second; older ones are forgotten
 _POINTS = 300_000
 _LINE_M = 0.004
+_EYE_DISTANCE = 0.8  # the viewer's lens is wider than that of our pictures
 _UP = np.array([0.0, 0.0, 1.0])  # REP-103
 
 
@@ -145,7 +146,13 @@ def _color(each: ShownObject, text_colors: Mapping[str, Rgb]) -> Rgb:
     asked_for = [text_colors[text] for text in each.queries if text in text_colors]
     if asked_for:
         return asked_for[0]
-    return UNASSIGNED if text_colors else object_color(each.id)
+    return UNASSIGNED if text_colors else _lighter(object_color(each.id))
+
+
+def _lighter(color: Rgb) -> Rgb:
+    """Half-way to white: the name has the colour of the box, and must be readable on a dark ground."""
+    red, green, blue = ((channel + 255) // 2 for channel in color)
+    return red, green, blue
 
 
 def _table(named: Sequence[ShownObject], unnamed: int) -> str:
@@ -165,8 +172,9 @@ def _layout(
 ) -> rrb.Blueprint:
     cloud = SceneCloud(xyz=xyz, color=rgb, normal=np.zeros_like(xyz))
     T = choose_viewpoint(cloud, instance, camera_of_size(1000, 800), _UP)
-    distance_m = float(np.median((xyz - T[:3, 3]) @ T[:3, 2]))
-    eye = rrb.EyeControls3D(position=T[:3, 3], look_target=T[:3, 3] + distance_m * T[:3, 2], eye_up=_UP)
+    distance_m, ahead = float(np.median((xyz - T[:3, 3]) @ T[:3, 2])), T[:3, 2]
+    target = T[:3, 3] + distance_m * ahead
+    eye = rrb.EyeControls3D(position=target - _EYE_DISTANCE * distance_m * ahead, look_target=target, eye_up=_UP)
     found = rrb.Spatial3DView(origin="/map", name="map", eye_controls=eye, line_grid=False)
     seen = [rrb.Spatial2DView(origin=f"/{_entity(sensor)}/pose/image", name=sensor) for sensor in sensors]
     objects = rrb.TextDocumentView(origin="/objects", name="objects")

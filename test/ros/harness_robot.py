@@ -64,7 +64,12 @@ class Robot:
     ) -> Perception:
         """The perception node with the true masks of the test's scene; brought up, unless told otherwise."""
         program = self.start_node(SCENE_NODE, QUICK | (parameters or {}), arguments=arguments)
-        node = Perception(self.client, program)
+        return self.talk_to(program, up=up)
+
+    def talk_to(self, program: Program, name: str = "perception", *, up: bool = False) -> Perception:
+        """The node of a program; with a client of its own, which does not take a killed one before it for alive."""
+        client = self._stack.enter_context(Client(self.domain, f"test_client_{len(self.programs)}"))
+        node = Perception(client, program, name)
         if up:
             node.bring_up()
         return node

@@ -39,7 +39,7 @@ def test_robots_do_not_hear_each_other(robot: Robot):
 
 def test_a_node_is_driven_through_its_lifecycle_and_ends_when_asked(robot: Robot):
     program = robot.start_node(TINY, {"limit": 7})
-    node = Perception(robot.client, program, name="tiny")
+    node = robot.talk_to(program, "tiny")
     node.bring_up()
     assert node.state() == ACTIVE
     program.wait_for_line("configured")
@@ -54,7 +54,7 @@ def test_a_node_is_driven_through_its_lifecycle_and_ends_when_asked(robot: Robot
 
 def test_a_wait_ends_when_the_program_dies(robot: Robot):
     program = robot.start_node(TINY, {})
-    node = Perception(robot.client, program, name="tiny")
+    node = robot.talk_to(program, "tiny")
     node.bring_up()
     program.kill()
     start = time.monotonic()
@@ -70,7 +70,7 @@ def test_a_wait_names_what_did_not_come(robot: Robot):
 
 
 def test_the_camera_reaches_a_node_and_counts_what_it_sent(robot: Robot):
-    node = Perception(robot.client, robot.start_node(TINY, {}), name="tiny")
+    node = robot.talk_to(robot.start_node(TINY, {}), "tiny")
     node.bring_up()
     camera = robot.camera()
     camera.wait_until_heard("color")

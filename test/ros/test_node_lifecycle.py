@@ -73,7 +73,7 @@ def test_services_answer_in_every_state(robot: Robot):
 )
 def test_what_cannot_be_configured_is_said_and_the_node_stays_up(robot: Robot, name: str, value: str, says: str):
     program = robot.start_node(EXECUTABLE, QUICK | {name: value})
-    node = Perception(robot.client, program)
+    node = robot.talk_to(program)
     assert not node.change(CONFIGURE)
     program.wait_for_line(says, timeout_s=5)
     assert node.state() == UNCONFIGURED
@@ -136,7 +136,7 @@ def values_of_parameters(node: Perception) -> dict[str, object]:
 
 def test_two_robots_in_one_domain_have_names_of_their_own(robot: Robot, tmp_path: Path):
     program = robot.start_node(EXECUTABLE, QUICK | {"masks": str(tmp_path)}, remap=["__ns:=/robot1"])
-    node = Perception(robot.client, program, name="robot1/perception")
+    node = robot.talk_to(program, "robot1/perception")
     assert node.state() == UNCONFIGURED
     camera = ScriptedCamera(robot.client, name="robot1")
     assert not camera.publishers["color"].get_subscription_count()

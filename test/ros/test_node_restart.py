@@ -1,11 +1,12 @@
 """A node that is killed in the middle of its work takes up its map again: same objects, same ids, and goes on."""
 
-import json
 from pathlib import Path
 
 from harness_camera import THINGS
 from harness_perception import Perception
 from harness_robot import Robot
+
+from ovseg3r_core.mapping.storage import load_map
 
 AUTOSAVE_S = 0.5
 
@@ -20,9 +21,8 @@ def wait_until_saved(node: Perception, maps: Path) -> None:
     now = {item.id: item.observations for item in node.objects().values()}
 
     def saved() -> bool:
-        path = maps / "autosave" / "map.json"
-        objects = json.loads(path.read_text())["objects"] if path.exists() else []
-        return {item["id"]: item["observations"] for item in objects} == now
+        folder = maps / "autosave"
+        return folder.exists() and {it.id: it.observations for it in load_map(folder).objects} == now
 
     node.client.until(saved, "autosave")
 

@@ -1,0 +1,393 @@
+"""What a replay measures and decides, without ROS: truth, identity, times, counts, pass marks, the bag's time."""
+
+import json
+import threading
+from collections import Counter
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import pytest
+from plyfile import PlyData, PlyElement
+
+from ovseg3r_core.checks import Rejected
+from ovseg3r_core.evaluation.against_truth import Named, compare_with_truth
+from ovseg3r_core.evaluation.ground_truth import GroundTruth, read_ground_truth
+from ovseg3r_core.evaluation.identity import IdSwitches, LabelFlips
+from ovseg3r_core.scene_files import write_scene_ply
+from ovseg3r_core.types import Box, ObjectRecord, SceneCloud
+from ovseg3r_ros.replay.bag_time import BagTime
+from ovseg3r_ros.replay.metrics import Frames, Spread
+from ovseg3r_ros.replay.node_report import NodeReport, read_report
+from ovseg3r_ros.replay.play_clock import PlayClock
+from ovseg3r_ros.replay.playback import PlaybackConfig, parse_rate
+from ovseg3r_ros.replay.read_ahead import ReadAhead
+from ovseg3r_ros.replay.recording import PublishedObjects, Recording
+from ovseg3r_ros.replay.thresholds import number_paths, parse_thresholds
+
+# Ground truth
+
+
+def patches(*places: float) -> np.ndarray:
+    """Squares of 20 x 20 points a centimetre apart, one at each place along x."""
+    v, u = np.mgrid[0:20, 0:20] * 0.01
+    return np.concatenate([np.stack([x + u, v, 0 * u], -1).reshape(-1, 3) for x in places]).astype(np.float32)
+
+
+def three_things() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A chair, a table and a piece of the floor."""
+    instance = np.repeat([1, 2, -1], 400).astype(np.int32)
+    return patches(0, 1, 2), instance, np.repeat([1, 2, -1], 400).astype(np.int32)
+
+
+def save(folder: Path, name: str = "truth.ply") -> Path:
+    xyz, instance, label = three_things()
+    cloud = SceneCloud(xyz=xyz, color=np.zeros((len(xyz), 3), np.uint8), normal=np.zeros_like(xyz))
+    write_scene_ply(folder / name, cloud, instance, label)
+    return folder / name
+
+
+def truth(folder: Path) -> GroundTruth:
+    (folder / "vocabulary.txt").write_text("chair\ntable\n")
+    save(folder)
+    return read_ground_truth(folder)
+
+
+def test_a_ply_with_its_vocabulary_is_read(tmp_path: Path):
+    found = truth(tmp_path)
+    assert found.xyz.shape == (1200, 3)
+    assert found.instances.labels == {1: 1, 2: 2}
+    assert (found.name_of(1), found.name_of(2)) == ("chair", "table")
+    assert (found.instances.instance == -1).sum() == 400
+
+
+def test_scannet_integers_are_read_with_their_cloud(tmp_path: Path):
+    xyz, instance, label = three_things()
+    points = np.array([tuple(p) for p in xyz], [("x", "<f4"), ("y", "<f4"), ("z", "<f4")])
+    PlyData([PlyElement.describe(points, "vertex")]).write(str(tmp_path / "cloud.ply"))
+    np.savetxt(tmp_path / "scene.txt", np.where(instance > 0, 1000 * (label + 1) + instance, 0), fmt="%d")
+    found = read_ground_truth(tmp_path / "scene.txt", tmp_path / "cloud.ply")
+    assert found.instances.labels == {2001: 2, 3002: 3}
+    assert found.name_of(2001) == "chair"  # ScanNet200's own ids, where no vocabulary is beside it
+    assert 3 not in found.class_ids  # 3 is the floor: no thing
+    with pytest.raises(ValueError, match="no vertices: give their cloud"):
+        read_ground_truth(tmp_path / "scene.txt")
+
+
+def test_a_finished_run_can_be_the_truth_of_another(tmp_path: Path):
+    save(tmp_path, "scene.ply")
+    (tmp_path / "objects.json").write_text(json.dumps({"objects": [{"id": 1, "label": "chair"}]}))
+    found = read_ground_truth(tmp_path)
+    assert (found.name_of(1), found.name_of(2)) == ("chair", "object")
+    assert [found.names[id_] for id_ in found.class_ids] == ["chair"]
+
+
+def test_what_is_no_truth_is_refused_with_the_reason(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match="PLY files with instances: none"):
+        read_ground_truth(tmp_path)
+    with pytest.raises(FileNotFoundError, match="no ground truth at"):
+        read_ground_truth(tmp_path / "nowhere.ply")
+    (tmp_path / "short.txt").write_text("1001\n0\n")
+    with pytest.raises(Rejected, match=r"has 2 lines but .* has 1200 vertices"):
+        read_ground_truth(tmp_path / "short.txt", save(tmp_path))
+    (tmp_path / "words.txt").write_text("chair\n")
+    with pytest.raises(Rejected, match="not one integer a line"):
+        read_ground_truth(tmp_path / "words.txt", tmp_path / "truth.ply")
+
+
+# A map against the truth
+
+
+def test_a_perfect_map_has_no_faults(tmp_path: Path):
+    xyz, instance, _ = three_things()
+    objects = {1: Named(label="chair", score=0.9), 2: Named(label="dining table", score=0.8)}
+    result = compare_with_truth(truth(tmp_path), xyz, instance, objects)
+    assert (result.things, result.found, result.missed) == (2, 2, ())
+    assert (result.duplicates, result.ghosts, result.outside, result.right_names) == (0, 0, 0, 2)
+    assert (result.ap, result.ap50, result.ap25) == (1, 1, 1)
+    assert result.named is not None and result.named.ap == 1
+
+
+def test_wrong_names_cost_the_named_precision_only(tmp_path: Path):
+    xyz, instance, _ = three_things()
+    objects = {1: Named(label="sofa", score=0.9), 2: Named(label="table", score=0.8)}
+    result = compare_with_truth(truth(tmp_path), xyz, instance, objects)
+    assert (result.ap, result.right_names) == (1, 1)
+    assert result.named is not None and result.named.ap == 0.5
+
+
+def test_doubled_missed_and_invented_objects_are_told_apart(tmp_path: Path):
+    xyz = patches(0, 2, 9)
+    instance = np.repeat([1, 3, 4], 400).astype(np.int32)
+    instance[:120] = 5  # a part of the chair once more; 3 is on the floor, 4 is where the truth has nothing
+    objects = {id_: Named(label="chair", score=0.5) for id_ in (1, 3, 4, 5)}
+    result = compare_with_truth(truth(tmp_path), xyz, instance, objects)
+    assert (result.found, result.missed) == (1, ("table",))
+    assert (result.duplicates, result.ghosts, result.outside) == (1, 1, 1)
+
+
+def test_an_empty_map_finds_nothing(tmp_path: Path):
+    nothing = np.zeros((0, 3), np.float32)
+    result = compare_with_truth(truth(tmp_path), nothing, np.zeros(0, np.int32), {})
+    assert (result.found, result.ap, result.ap25) == (0, 0, 0)
+
+
+# Identity
+
+
+def test_an_id_switch_is_counted_when_another_object_covers_a_thing():
+    xyz, instance, _ = three_things()
+    switches = IdSwitches(xyz, instance.astype(np.int64))
+    switches.add(xyz, np.where(instance == 1, 7, -1))
+    switches.add(xyz, np.where(instance == 1, 7, -1))
+    assert switches.total == 0
+    switches.add(xyz, np.where(instance == 1, -1, -1))  # not there for a moment: no switch
+    switches.add(xyz, np.where(instance == 1, 7, -1))
+    assert switches.total == 0
+    switches.add(xyz + np.float32(0.004), np.where(instance == 1, 9, -1))
+    switches.add(xyz, np.where(instance == 1, 7, -1))
+    assert switches.switches == {1: 2}
+
+
+def test_a_sliver_of_another_object_is_no_cover():
+    xyz, instance, _ = three_things()
+    switches = IdSwitches(xyz, instance.astype(np.int64))
+    switches.add(xyz, np.where(instance == 1, 7, -1))
+    sliver = np.where((instance == 1) & (xyz[:, 0] < 0.02) & (xyz[:, 1] < 0.1), 8, -1)
+    switches.add(xyz, sliver)
+    assert switches.total == 0
+
+
+def test_label_flips_do_not_count_the_first_name():
+    flips = LabelFlips()
+    for labels in ({1: "object"}, {1: "chair"}, {1: "chair", 2: "tv"}, {1: "bed", 2: "tv"}, {2: "tv"}, {1: "bed"}):
+        flips.add(labels)
+    assert flips.flips == {1: 1}
+
+
+# Times
+
+
+def test_bag_time_is_interpolated_between_readings_and_unknown_outside():
+    time = BagTime()
+    for bag_ns, wall_s in ((100, 1.0), (200, 2.0)):
+        time.add(bag_ns, wall_s)
+    assert time.wall_s(150) == pytest.approx(1.5)
+    assert time.wall_s(100) == 1.0
+    assert time.wall_s(99) is None and time.wall_s(201) is None
+
+
+def test_a_clock_that_stands_is_left_from_its_last_reading():
+    time = BagTime()
+    for bag_ns, wall_s in ((100, 1.0), (100, 2.0), (100, 5.0), (200, 6.0)):
+        time.add(bag_ns, wall_s)
+    assert time.wall_s(100) == 1.0
+    assert time.wall_s(150) == pytest.approx(5.5)
+
+
+def test_a_clock_that_jumps_back_starts_anew():
+    time = BagTime()
+    for bag_ns, wall_s in ((100, 1.0), (200, 2.0), (100, 3.0), (200, 4.0)):
+        time.add(bag_ns, wall_s)
+    assert time.wall_s(150) == pytest.approx(3.5)
+
+
+def test_the_play_clock_runs_at_its_speed_and_can_be_held():
+    wall = count(0.0, 1.0)  # each look at the clock of the wall is a second later
+    clock = PlayClock(10**9, 2.0, lambda: next(wall))
+    assert clock.now_ns() == 10**9  # it begins held
+    clock.run()
+    assert clock.now_ns() == 3 * 10**9
+    assert clock.wait_s(9 * 10**9) == pytest.approx(2.0)
+    clock.hold()
+    held = clock.now_ns()
+    assert clock.now_ns() == held
+    clock.jump(0)
+    assert clock.now_ns() == 0
+
+
+def test_publication_age_counts_each_newest_keyframe_once():
+    recording = Recording(None)
+    recording.add_clock(0, 10.0)
+    recording.add_clock(10**9, 11.0)
+    for stamp_ns, wall_s in ((0, 10.0), (5 * 10**8, 12.0), (5 * 10**8, 13.0), (7 * 10**8, 13.5)):
+        recording.add_objects(PublishedObjects(stamp_ns=stamp_ns, map_frame="map", objects=()), wall_s)
+    assert recording.publication_age_s == pytest.approx([1.5, 2.8])
+    assert recording.maps == 4
+
+
+def test_the_first_object_and_flips_are_noticed():
+    recording = Recording(None)
+    for wall_s, labels in ((1.0, []), (2.0, ["chair"]), (3.0, ["bed"])):
+        objects = tuple(record(label) for label in labels)
+        recording.add_objects(PublishedObjects(stamp_ns=1, map_frame="map", objects=objects), wall_s)
+    assert recording.first_object_s == 2.0
+    assert recording.flips.total == 1
+
+
+def record(label: str) -> ObjectRecord:
+    box = Box(centre=(0.0, 0.0, 0.0), size=(1.0, 1.0, 1.0), yaw=0.0)
+    return ObjectRecord(
+        id=1,
+        label=label,
+        score=0.9,
+        centre=(0.0, 0.0, 0.0),
+        box=box,
+        points=9,
+        observations=3,
+        first_seen=0.0,
+        last_seen=1.0,
+        state="present",
+    )
+
+
+def test_spread_gives_the_percentiles_or_nothing():
+    assert Spread.of([]) is None
+    assert Spread.of([3.0, 1.0, 2.0]) == Spread(p50=2.0, p99=pytest.approx(2.98), max=3.0, count=3)
+
+
+# What the node says
+
+
+CAMERA = {
+    "color: topic": "/front/color/image",
+    "color: received": "100",
+    "color: missed": "4",
+    "color: dropped: no_depth": "3",
+    "color: waiting": "1",
+    "delivered": "90",
+    "waiting for a pose": "2",
+    "dropped: no_pose": "4",
+}
+PIPELINE = {
+    "count: in": "90",
+    "count: fused": "80",
+    "count: keyframes": "20",
+    "count: looked": "15",
+    "dropped: fuse_busy": "8",
+    "dropped: look_busy": "3",
+    "waiting: fuse": "1",
+    "waiting: look": "1",
+    "fused: age p50 [s]": "0.050",
+    "fused: age p99 [s]": "0.200",
+}
+
+
+def report(camera: dict[str, str] = CAMERA, pipeline: dict[str, str] = PIPELINE) -> NodeReport:
+    found = read_report([("perception: camera front", camera), ("perception: pipeline", pipeline)])
+    assert found is not None
+    return found
+
+
+def test_diagnostics_are_read_back_into_numbers():
+    found = report()
+    assert found.counts == {"in": 90, "fused": 80, "keyframes": 20, "looked": 15}
+    assert found.dropped == {"fuse_busy": 8, "look_busy": 3}
+    assert found.fused_age_s == (0.05, 0.2)
+    camera = found.camera("front/color/image")
+    assert camera is not None and camera.dropped == {"no_depth": 3, "no_pose": 4}
+    assert (camera.received, camera.missed, camera.waiting, camera.in_work) == (100, 4, 3, 3)
+
+
+def test_other_nodes_diagnostics_are_left_alone():
+    assert read_report([("battery: cell", {"voltage": "12"})]) is None
+
+
+def test_frames_add_up_while_some_are_in_work():
+    frames = Frames.of(report(), "front/color/image", 110)
+    assert frames is not None
+    assert (frames.published, frames.missed, frames.missed_by_its_count, frames.received) == (110, 10, 4, 100)
+    assert frames.dropped == {"no_depth": 3, "no_pose": 4, "fuse_busy": 8, "look_busy": 3}
+    assert (frames.unfinished, frames.unexplained) == (7, 0)  # 3 before the map; 1 + 1 wait and 1 + 1 are in hand
+    assert frames.dropped_share == pytest.approx(30 / 110)
+    assert frames.keyframes_dropped_share == pytest.approx(0.25)
+    assert not report().is_done("front/color/image")
+
+
+def test_a_frame_that_vanished_is_unexplained():
+    vanished = report(pipeline=PIPELINE | {"count: fused": "75"})
+    frames = Frames.of(vanished, "front/color/image", 110)
+    assert frames is not None and frames.unexplained == 5
+
+
+def test_a_node_that_says_nothing_has_no_frames():
+    assert Frames.of(None, "color/image", 10) is None
+    assert Frames.of(NodeReport(counts=Counter({"in": 3})), "color/image", 10) is None
+
+
+# Pass marks
+
+
+def test_a_number_is_named_by_the_end_of_its_path():
+    marks = parse_thresholds("min", ["ap50=0.3, named.ap50=0.2", ""]) + parse_thresholds("max", ["query_s.p99=0.05"])
+    assert [mark.path for mark in marks] == ["truth.ap50", "truth.named.ap50", "latency.query_s.p99"]
+    assert [mark.needs_truth for mark in marks] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("ap50", "give NAME=VALUE"),
+        ("ap50=high", "give NAME=VALUE"),
+        ("apples=3", "no number 'apples'; they have"),
+        ("p99=3", "may be .* or .*: say which"),
+    ],
+)
+def test_pass_marks_that_mean_nothing_are_refused(text: str, problem: str):
+    with pytest.raises(ValueError, match=problem):
+        parse_thresholds("max", [text])
+
+
+def test_pass_marks_say_what_they_miss():
+    metrics = {"truth": {"ap50": 0.25, "duplicates": 2}, "latency": {"query_s": None}}
+    at_least, at_most, unmeasured = (
+        *parse_thresholds("min", ["ap50=0.3"]),
+        *parse_thresholds("max", ["duplicates=2", "query_s.p99=1"]),
+    )
+    assert at_least.failure(metrics) == "truth.ap50 is 0.25, min 0.3"
+    assert at_most.failure(metrics) is None
+    assert unmeasured.failure(metrics) == "latency.query_s.p99 was not measured (--max 1)"
+
+
+def test_every_figure_of_the_contract_can_have_a_pass_mark():
+    wanted = {"frames.unexplained", "truth.ap50", "truth.duplicates", "identity.id_switches", "node.memory_peak_mb"}
+    assert wanted <= set(number_paths())
+
+
+# Playing
+
+
+def test_rates_are_numbers_or_max():
+    assert (parse_rate("0.5"), parse_rate("4"), parse_rate("max")) == (0.5, 4.0, None)
+    for text in ("fast", "0", "-1", "nan", "inf"):
+        with pytest.raises(ValueError, match=r"give 0.01 to 100, or max"):
+            parse_rate(text)
+    with pytest.raises(ValueError, match=r"duration 0.0 s"):
+        PlaybackConfig(duration_s=0.0)
+
+
+def test_reading_ahead_keeps_order_and_is_bounded():
+    read = []
+
+    def items():
+        for number in range(100):
+            read.append(number)
+            yield number
+
+    with ReadAhead(items(), ahead=5) as taken:
+        assert next(taken) == 0
+        assert [next(taken) for _ in range(10)] == list(range(1, 11))
+        assert len(read) <= 11 + 5 + 2
+    assert len(read) < 100  # who leaves early reads no further
+
+
+def test_an_error_of_the_reader_reaches_the_one_who_takes():
+    def items():
+        yield 1
+        raise ValueError("the disk is gone")
+
+    with ReadAhead(items()) as taken:
+        assert next(taken) == 1
+        with pytest.raises(ValueError, match="the disk is gone"):
+            next(taken)
+    assert not [thread for thread in threading.enumerate() if thread.name == "read-ahead"]
