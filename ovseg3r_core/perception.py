@@ -171,8 +171,7 @@ class Perception:
     def refine(self) -> None:
         """Look at all views together: lift every mask onto the present surface and redraw the objects."""
         objects, views = self.objects, tuple(self.views)
-        with self.clock("extract"), self._surface:
-            cloud = self.volume.extract()
+        cloud = self._extract()
         with self.clock("refine"):
             seen, lifted = [], []
             for view in views:
@@ -243,14 +242,19 @@ class Perception:
         """The pixels of a keyframe that show what the map knows well already."""
         if len(self.views) >= self.config.max_views:
             raise Rejected("view_budget", f"frame {keyframe.index}: {self.config.max_views} keyframes are kept already")
-        with self.clock("extract"), self._surface:
-            cloud = self.volume.extract()
+        cloud = self._extract()
         with self._map:
             self.objects.follow(cloud)
             owner = self.objects.ownership.owner
             known = {o.id for o in self.objects.objects.values() if o.views >= self.config.explained_after_views}
         seen = see_points(cloud.xyz, keyframe, self.config.incidence)
         return explained_pixels(owner, seen, known, *keyframe.depth_m.shape)
+
+    def _extract(self) -> SceneCloud:
+        with self.clock("extract"):
+            with self._surface:
+                crossings = self.volume.crossings()
+            return crossings.cloud()
 
     def _place(self, view: View, former: Mapping[Placed, int] = NOWHERE) -> None:
         """Lift the masks of one view and place them on the objects of the map."""

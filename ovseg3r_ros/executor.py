@@ -2,7 +2,8 @@
 
 The executor of rclpy with several threads hands over every message, and until another thread has taken it, it asks
 for work again and again: that costs milliseconds of processor time a message, and the messages that are overwritten
-meanwhile. The callbacks of images and poses are shorter than such a hand-over.
+meanwhile. The callbacks of images and poses are shorter than such a hand-over. And it ends with an error where a
+subscription is destroyed in one thread while another waits for it, as when the node is deactivated; this one goes on.
 """
 
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
 from rclpy.context import Context
+from rclpy.exceptions import InvalidHandle
 from rclpy.executors import ConditionReachedException, Executor, ShutdownException, TimeoutException
 from rclpy.service import Service
 from rclpy.task import Future, Task
@@ -49,6 +51,8 @@ class ServicesAsideExecutor(Executor):
         try:
             task, entity, _ = self.wait_for_ready_callbacks(timeout_sec, None, enough)
         except (ConditionReachedException, ShutdownException, TimeoutException):
+            return
+        except InvalidHandle:  # something was destroyed in another thread while it was being waited for
             return
         if isinstance(entity, Service):
             self._hand_over(task)

@@ -70,34 +70,48 @@ def test_types_load_nothing_heavy(heavy: str) -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60).returncode == 0
 
 
-def test_dependencies_page_names_what_pyproject_asks_for() -> None:
-    project = (ROOT / "pyproject.toml").read_text()
+def asked_for(name: str) -> list[str]:
+    text = (ROOT / "requirements" / f"{name}.txt").read_text()
+    return re.findall(r"^([a-z0-9_-]+)", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("name", "heading"), [("python", "Python packages at run time"), ("ros", "ROS 2 as wheels")])
+def test_dependencies_page_names_what_is_asked_for(name: str, heading: str) -> None:
     page = (ROOT / "docs" / "dependencies.md").read_text()
-    asked = re.search(r"^dependencies = \[\n(.*?)^\]", project, re.DOTALL | re.MULTILINE)
-    told = re.search(r"## Python packages at run time\n(.*?)\n## ", page, re.DOTALL)
-    assert asked and told
-    names_asked = re.findall(r'^ +"([a-z0-9_-]+)', asked[1], re.MULTILINE)
+    told = re.search(rf"## {heading}\n(.*?)\n## ", page, re.DOTALL)
+    assert told
     names_told = re.findall(r"^\| ([a-z0-9_-]+) \|", told[1], re.MULTILINE)
-    assert sorted(names_asked) == sorted(name for name in names_told if name != "package")
+    assert sorted(asked_for(name)) == sorted(name for name in names_told if name not in ("package", "wheel"))
 
 
 def test_every_dependency_is_imported_somewhere() -> None:
-    project = (ROOT / "pyproject.toml").read_text()
-    asked = re.search(r"^dependencies = \[\n(.*?)^\]", project, re.DOTALL | re.MULTILINE)
-    assert asked
     modules = {
         "opencv-python-headless": "cv2",
         "pillow": "PIL",
+        "pyyaml": "yaml",
         "rerun-sdk": "rerun",
         "segment-anything": "segment_anything",
+        "ros-jazzy-rmw-fastrtps-cpp": "rclpy",  # which loads it
     }
     used = {module.split(".")[0] for _, tree in trees(LIBRARY) for module in imported_modules(tree)}
-    for name in re.findall(r'^ +"([a-z0-9_-]+)', asked[1], re.MULTILINE):
-        assert modules.get(name, name.replace("-", "_")) in used, f"{name} is a dependency that nothing imports"
+    for name in asked_for("python") + asked_for("ros"):
+        module = modules.get(name, name.removeprefix("ros-jazzy-").replace("-", "_"))
+        assert module in used, f"{name} is a dependency that nothing imports"
 
 
 def test_tested_versions_cover_every_dependency() -> None:
-    project = (ROOT / "pyproject.toml").read_text()
     pinned = set(re.findall(r"^([\w-]+)==", (ROOT / "requirements" / "constraints.txt").read_text(), re.MULTILINE))
-    wanted = set(re.findall(r'^ +"([\w-]+)[<>=]', project, re.MULTILINE))
-    assert wanted and wanted <= pinned
+    extras = re.findall(r'^ +"([\w-]+)[<>=]', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    wanted = {*extras, *asked_for("python"), *asked_for("ros"), *asked_for("ros-build")}
+    assert extras and wanted <= pinned
+
+
+def test_cmake_installs_every_interface_and_program() -> None:
+    cmake = (ROOT / "CMakeLists.txt").read_text()
+    listed = set(re.findall(r"\b(?:msg|srv|scripts)/\w+(?:\.\w+)?", cmake))
+    there = {
+        *ROOT.glob("msg/*.msg"),
+        *ROOT.glob("srv/*.srv"),
+        *(path for path in ROOT.glob("scripts/*") if path.is_file()),
+    }
+    assert listed == {str(path.relative_to(ROOT)) for path in there}

@@ -115,14 +115,20 @@ class TsdfVolume:
 
         The same frames give the same cloud, point for point, whatever the threads did.
         """
-        if not self.blocks:
-            return SceneCloud.empty()
+        return self.crossings().cloud()
+
+    def crossings(self) -> "Crossings":
+        """What `extract` reads from the volume; nobody may fuse meanwhile."""
         weight = min(self.config.min_weight, self.config.min_weight_share * self.frames)
-        cloud = self._grid.extract_point_cloud(weight_threshold=weight).cpu().point
-        if "positions" not in cloud or not len(cloud.positions):
-            return SceneCloud.empty()
-        return thin(
-            cloud.positions.numpy(), cloud.colors.numpy() * 255, cloud.normals.numpy(), self.config.voxel_size_m
+        cloud = self._grid.extract_point_cloud(weight_threshold=weight).cpu().point if self.blocks else {}
+        if "positions" not in cloud or not len(cloud["positions"]):
+            nothing = np.zeros((0, 3), np.float32)
+            return Crossings(xyz=nothing, color=nothing, normal=nothing, voxel_m=self.config.voxel_size_m)
+        return Crossings(
+            xyz=cloud["positions"].numpy(),
+            color=cloud["colors"].numpy() * 255,
+            normal=cloud["normals"].numpy(),
+            voxel_m=self.config.voxel_size_m,
         )
 
     def _usable_depth(self, frame: Frame) -> Float32[ndarray, "height width"]:
@@ -158,6 +164,20 @@ class TsdfVolume:
         if len(blocks) <= free:
             return [blocks]
         return [blocks[i : i + _SPARE_BLOCKS] for i in range(0, len(blocks), _SPARE_BLOCKS)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crossings:
+    """Where the surface crosses the edges of the voxels: up to three places a voxel."""
+
+    xyz: Float32[ndarray, "crossings 3"]
+    color: Float32[ndarray, "crossings 3"]
+    normal: Float32[ndarray, "crossings 3"]
+    voxel_m: float
+
+    def cloud(self) -> SceneCloud:
+        """One point a voxel."""
+        return thin(self.xyz, self.color, self.normal, self.voxel_m)
 
 
 def thin(

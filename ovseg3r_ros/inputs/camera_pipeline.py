@@ -114,7 +114,6 @@ class CameraPipeline:
                 self._calibrations.add(raw)
             except Rejected as why:
                 self._drop(self._refused["camera_info"], why)
-                self._gate.refused(why)
 
     def advance(self) -> None:
         """Let the pairs go on whose pose has come, and those go that have waited too long."""

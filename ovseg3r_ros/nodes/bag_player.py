@@ -69,7 +69,7 @@ class BagPlayer(Node):
 
     def _publisher(self, play: Play) -> Publisher:
         durability = DurabilityPolicy.TRANSIENT_LOCAL if play.latched else DurabilityPolicy.VOLATILE
-        depth = 100 if play.kind.endswith("TFMessage") else 10
+        depth = 10 if play.kind.endswith("Image") else 100
         qos = QoSProfile(depth=depth, reliability=ReliabilityPolicy.RELIABLE, durability=durability)
         package, folder, name = play.kind.split("/")
         return self.create_publisher(getattr(importlib.import_module(f"{package}.{folder}"), name), play.topic, qos)

@@ -104,7 +104,7 @@ class Frames:
     unfinished: int
     """Frames and keyframes that still waited or were in work when the node was ended."""
     unexplained: int
-    """Received, and neither done with nor dropped nor unfinished: 0 where everything is accounted for."""
+    """Received, and neither done with nor dropped nor unfinished, or never sent by us: 0 where all is accounted for."""
 
     @classmethod
     def of(cls, report: NodeReport | None, color: str, published: int) -> "Frames | None":
@@ -128,7 +128,7 @@ class Frames:
             dropped_share=1 - counts["fused"] / published if published else 0.0,
             keyframes_dropped_share=1 - counts["looked"] / counts["keyframes"] if counts["keyframes"] else 0.0,
             unfinished=unfinished,
-            unexplained=abs(left - unfinished),
+            unexplained=abs(left - unfinished) + max(camera.received - published, 0),
         )
 
 

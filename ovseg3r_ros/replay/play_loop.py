@@ -16,7 +16,7 @@ from ovseg3r_ros.replay.read_ahead import ReadAhead
 MAX_SPEED = 10.0
 """How much faster than it was recorded a bag goes that only waits for the node."""
 CLOCK_PERIOD_S = 0.01
-_LEAD_IN_S = 0.5  # the clock runs before the first message: subscribers see that it does, and discovery settles
+_LEAD_IN_S = 1.0  # the clock runs before the first message: subscribers see that it does, and discovery settles
 _TELL_PERIOD_S = 0.5
 
 Tell = Callable[[PlayerEvent], None]
@@ -64,7 +64,7 @@ class PlayLoop:
         if first is None:
             raise ValueError(f"{bag.path} holds no message in the part that is played ({bag.damage or 'too short'})")
         self._first_ns = self._last_ns = first.at_ns + self.shift_ns
-        self._time = PlayClock(self._first_ns, self._speed)
+        self._time = PlayClock(self._first_ns - round(_LEAD_IN_S * self._speed * 1e9), self._speed)
         self._clock_due_s = self._tell_due_s = 0.0
         self._published: Counter[str] = Counter({play.topic: 0 for play in plays.values()})
         self._late_s: list[float] = []
@@ -73,7 +73,8 @@ class PlayLoop:
         """Play; returns at the end, or when told to stop."""
         rounds = 0
         while not self._stop.is_set() and (rounds < self._config.loops or not self._config.loops):
-            self._time.jump(self._first_ns if rounds else self._first_ns - round(_LEAD_IN_S * self._speed * 1e9))
+            if rounds:
+                self._time.jump(self._first_ns)
             self._time.run()
             with ReadAhead(messages_of(self._bag, self._plays, self._config)) as messages:
                 self._play_once(messages, tell)

@@ -1,5 +1,6 @@
 """What the viewer draws of a map that grows: the cloud, the objects' boxes, the camera and its way, the events."""
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,17 +11,19 @@ import rerun.blueprint as rrb
 from jaxtyping import Float32, Float64, Int32, UInt8
 from numpy import ndarray
 
-from ovseg3r_core.types import Box, Camera, SceneCloud
+from ovseg3r_core.types import Box, Camera
 from ovseg3r_core.visual.colors import UNASSIGNED, object_color
 from ovseg3r_core.visual.splats import point_spacing_m
-from ovseg3r_core.visual.viewpoint import camera_of_size, choose_viewpoint
+from ovseg3r_core.visual.viewpoint import camera_of_size, look_at
 
 Rgb = tuple[int, int, int]
 
 _IMAGE_WIDTH_PX = 320
 _WAY_POSES = 2000  # a quarter of an hour at two a second; older ones are forgotten
 _POINTS = 300_000
+_EVENTS = 30
 _LINE_M = 0.004
+_ELEVATION_RAD = 0.9  # over the near wall, down onto the objects
 _EYE_DISTANCE = 0.8  # the viewer's lens is wider than that of our pictures
 _UP = np.array([0.0, 0.0, 1.0])  # REP-103
 
@@ -52,6 +55,7 @@ class Scene:
         self._start_s: float | None = None
         self._has_layout = False
         self._ways: dict[str, list[ndarray]] = {}
+        self._events: deque[str] = deque(maxlen=_EVENTS)
         recording.log("map", rr.ViewCoordinates.RIGHT_HAND_Z_UP, static=True)
 
     def draw_cloud(
@@ -71,7 +75,7 @@ class Scene:
         self._recording.log("map/cloud", rr.Points3D(xyz, colors=rgb, radii=0.7 * point_spacing_m(xyz)))
         if not self._has_layout:
             self._has_layout = True
-            self._recording.send_blueprint(_layout(xyz, rgb, instance, self._sensors))
+            self._recording.send_blueprint(_layout(xyz, self._sensors))
 
     def draw_objects(self, stamp_s: float, objects: Sequence[ShownObject], text_colors: Mapping[str, Rgb]) -> None:
         """Show all boxes, with names where there are any; while texts stand, those that answer none step back.
@@ -115,9 +119,10 @@ class Scene:
         self._recording.log(f"{entity}/pose/image", lens, picture)
 
     def tell(self, stamp_s: float, text: str) -> None:
-        """Put a line into the log of events."""
+        """Put a line on top of the events."""
         self._set_time(stamp_s)
-        self._recording.log("events", rr.TextLog(text))
+        self._events.appendleft(f"- {text}")
+        self._recording.log("events", rr.TextDocument("\n".join(self._events), media_type="text/markdown"))
 
     def _set_time(self, stamp_s: float) -> None:
         if self._start_s is None:
@@ -139,14 +144,14 @@ def _boxes(objects: Sequence[ShownObject], text_colors: Mapping[str, Rgb], label
 
 
 def _caption(each: ShownObject) -> str:
-    return f"{each.name} {each.confidence:.2f}" + "".join(f"\n{text}" for text in each.queries)
+    return ": ".join([f"{each.name} {each.confidence:.2f}", *each.queries[:1]])
 
 
 def _color(each: ShownObject, text_colors: Mapping[str, Rgb]) -> Rgb:
     asked_for = [text_colors[text] for text in each.queries if text in text_colors]
-    if asked_for:
-        return asked_for[0]
-    return UNASSIGNED if text_colors else _lighter(object_color(each.id))
+    if text_colors and not asked_for:
+        return UNASSIGNED
+    return _lighter(asked_for[0] if asked_for else object_color(each.id))
 
 
 def _lighter(color: Rgb) -> Rgb:
@@ -164,22 +169,19 @@ def _table(named: Sequence[ShownObject], unnamed: int) -> str:
     return "\n".join(["| id | name | sure | at (m) |", "|--:|---|--:|---|", *rows, "", f"and {unnamed} without a name"])
 
 
-def _layout(
-    xyz: Float32[ndarray, "points 3"],
-    rgb: UInt8[ndarray, "points 3"],
-    instance: Int32[ndarray, " points"],
-    sensors: Sequence[str],
-) -> rrb.Blueprint:
-    cloud = SceneCloud(xyz=xyz, color=rgb, normal=np.zeros_like(xyz))
-    T = choose_viewpoint(cloud, instance, camera_of_size(1000, 800), _UP)
+def _layout(xyz: Float32[ndarray, "points 3"], sensors: Sequence[str]) -> rrb.Blueprint:
+    """The map from above, across its longer side; beside it the cameras, and the objects as a table."""
+    width, depth = np.ptp(np.quantile(xyz[:, :2], [0.01, 0.99], axis=0), axis=0)
+    heading = np.array([0.0, 1.0, 0.0] if width > depth else [1.0, 0.0, 0.0])
+    T = look_at(xyz, camera_of_size(1000, 800), _UP, heading, _ELEVATION_RAD)
     distance_m, ahead = float(np.median((xyz - T[:3, 3]) @ T[:3, 2])), T[:3, 2]
     target = T[:3, 3] + distance_m * ahead
     eye = rrb.EyeControls3D(position=target - _EYE_DISTANCE * distance_m * ahead, look_target=target, eye_up=_UP)
     found = rrb.Spatial3DView(origin="/map", name="map", eye_controls=eye, line_grid=False)
     seen = [rrb.Spatial2DView(origin=f"/{_entity(sensor)}/pose/image", name=sensor) for sensor in sensors]
     objects = rrb.TextDocumentView(origin="/objects", name="objects")
-    events = rrb.TextLogView(origin="/events", name="events")
-    aside = rrb.Vertical(rrb.Tabs(*seen), rrb.Tabs(objects, events), row_shares=[2, 3])
+    events = rrb.TextDocumentView(origin="/events", name="events")
+    aside = rrb.Vertical(rrb.Tabs(*seen), objects, events, row_shares=[3, 4, 2])
     return rrb.Blueprint(rrb.Horizontal(found, aside, column_shares=[3, 1]), collapse_panels=True)
 
 

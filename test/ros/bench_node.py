@@ -53,7 +53,9 @@ def test_cost_of_a_camera(robot: Robot, mode: str, reliability: ReliabilityPolic
 
 
 @pytest.fixture(scope="module")
-def crowded(shared_robot: Robot, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Perception, ScriptedCamera]]:
+def crowded(
+    shared_robot: Robot, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Perception, ScriptedCamera]]:
     """A node with a thousand objects that goes on mapping another room, looking at all views every few seconds."""
     maps = tmp_path_factory.mktemp("maps")
     objects = save_crowd(maps / "crowd")

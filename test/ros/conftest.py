@@ -1,4 +1,4 @@
-"""What the tests over real DDS share: a clean ROS environment, a robot a test, and the logs of its programs on failure."""
+"""What the tests over real DDS share: a clean environment, a robot a test, and the logs of its programs on failure."""
 
 import warnings
 from collections.abc import Iterator
@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-with warnings.catch_warnings():  # what ROS itself imports warns of Python modules that will go; that is no fault of ours
+with (
+    warnings.catch_warnings()
+):  # what ROS itself imports warns of Python modules that will go; that is no fault of ours
     warnings.simplefilter("ignore", DeprecationWarning)
     pytest.importorskip("rclpy", reason="no ROS 2: source one, or install the wheels")
     pytest.importorskip("rosidl_generator_py")
@@ -15,9 +17,9 @@ from harness_domain import enter_ros_environment
 
 enter_ros_environment()
 
-from harness_camera import THINGS, ScriptedCamera, walk
-from harness_perception import Perception
-from harness_robot import Robot, log_of_programs
+from harness_camera import THINGS, ScriptedCamera, walk  # noqa: E402
+from harness_perception import Perception  # noqa: E402
+from harness_robot import Robot, log_of_programs  # noqa: E402
 
 collect_ignore = ["launch"]  # launch_testing tests, for machines that have it: `launch_test test/ros/launch/FILE`
 

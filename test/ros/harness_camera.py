@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Literal, Protocol
 
 import numpy as np
-from harness_client import LATCHED, Client
+from harness_client import Client
 from harness_faults import Fault, ok
 from harness_messages import camera_info_message, image_message, time_of, transform_message
 from jaxtyping import Float64, UInt8, UInt16
@@ -119,6 +119,7 @@ class ScriptedCamera:
         self.frame_id = f"{name or 'camera'}_optical_frame"
         self.faults: dict[Stream, Fault] = dict.fromkeys(STREAMS, ok)
         self.sent: Counter[Stream] = Counter()
+        self.shots_taken = 0
         self.shots = cycle(shots or walk())
         images = QoSProfile(depth=5, reliability=reliability)
         create = client.node.create_publisher
@@ -140,6 +141,7 @@ class ScriptedCamera:
         stamp_ns = 0
         for _ in range(frames):
             stamp_ns = self.clock.stamp_ns()
+            self.shots_taken += 1
             messages = self._messages(next(self.shots), stamp_ns)
             for stream in STREAMS:
                 for message in self.faults[stream](messages[stream], time.monotonic()):

@@ -37,7 +37,9 @@ def tile_of_pixels(frame: Frame) -> Int32[ndarray, "height width"]:
     rays = np.stack([(u - cam.cx) / cam.fx, (v - cam.cy) / cam.fy, np.ones(u.shape)], axis=-1)
     xyz_map = rays * frame.depth_m[..., None] @ frame.T_map_camera[:3, :3].T + frame.T_map_camera[:3, 3]
     column, row = xyz_map[..., 0] / _TILE_M + _COLUMNS / 2, (xyz_map[..., 2] - _LOW_Z_M) / _TILE_M
-    inside = (column % 1 > _JOINT) & (row % 1 > _JOINT) & (column >= 0) & (column < _COLUMNS) & (row >= 0) & (row < _ROWS)
+    inside = (
+        (column % 1 > _JOINT) & (row % 1 > _JOINT) & (column >= 0) & (column < _COLUMNS) & (row >= 0) & (row < _ROWS)
+    )
     return np.where(inside, np.floor(row) * _COLUMNS + np.floor(column), -1).astype(np.int32)
 
 

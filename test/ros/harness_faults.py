@@ -12,10 +12,9 @@ from typing import TypeAlias, TypeVar
 
 import numpy as np
 from geometry_msgs.msg import Quaternion
+from harness_messages import bytes_of
 from sensor_msgs.msg import CameraInfo, Image
 from tf2_msgs.msg import TFMessage
-
-from harness_messages import bytes_of
 
 Message = TypeVar("Message", Image, CameraInfo, TFMessage)
 Fault: TypeAlias = "Callable[[Message, float], list[Message]]"
@@ -32,7 +31,7 @@ def off(message: Message, now_s: float) -> list[Message]:
 
 
 def stuck(content: Message | None = None) -> Fault:
-    """One content for ever, with new stamps: a sensor that hangs, or with `content` of another view the wrong camera."""
+    """One content for ever, with new stamps: a sensor that hangs; with the `content` of another camera, the wrong one."""
 
     def apply(message: Message, now_s: float) -> list[Message]:
         nonlocal content
@@ -132,7 +131,7 @@ def poisoned_depth(message: Image, now_s: float) -> list[Image]:
     """32FC1 metres in which every number that is no distance occurs, a column each."""
     depth_m = np.frombuffer(message.data, np.uint16).reshape(message.height, message.width) / np.float32(1000)
     for column, value in enumerate((math.nan, math.inf, -math.inf, -1.0, 1e30, 1e-40, 0.0)):
-        depth_m[:, column :: 40] = value
+        depth_m[:, column::40] = value
     bad = copy(message)
     bad.encoding, bad.step, bad.data = "32FC1", message.width * 4, bytes_of(depth_m.astype(np.float32))
     return [bad]

@@ -117,7 +117,7 @@ class Perception:
         fresh: bool = True,
         timeout_s: float = 20.0,
     ) -> DiagnosticStatus:
-        """The first diagnostics entry whose name holds `name` and that fits; by default of those that come from now on."""
+        """The first diagnostics entry that fits and whose name holds `name`; by default of those that come from now on."""
 
         def entry(message: DiagnosticArray) -> DiagnosticStatus | None:
             return next((status for status in message.status if name in status.name and fits(status)), None)
@@ -143,8 +143,9 @@ class Perception:
         """What was left out, by reason: images, pairs and frames together."""
         return _drops(self.diagnostics.wait_for("diagnostics", after=len(self.diagnostics.messages)))
 
-    def wait_for_drops(self, reason: str, least: int = 3, *, timeout_s: float = 20.0) -> None:
-        """Return once so many were left out for this reason."""
+    def wait_for_drops(self, reason: str, more: int = 3, *, timeout_s: float = 20.0) -> None:
+        """Return once so many more were left out for this reason."""
+        least = self.drops().get(reason, 0) + more
         self.diagnostics.wait_for(
             f"{least} times {reason}",
             lambda it: _drops(it).get(reason, 0) >= least,

@@ -1,5 +1,6 @@
 """Programs under test as child processes: their log, their end, and what they use of the machine."""
 
+import contextlib
 import fcntl
 import os
 import signal
@@ -105,10 +106,8 @@ class Program:
 
     def signal(self, number: signal.Signals) -> None:
         """Send it, and all that it started, a signal."""
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, number)
-        except ProcessLookupError:
-            pass
 
     def terminate(self, timeout_s: float = 5.0) -> int:
         """Ask it to end, as a robot that shuts down does; the exit code."""
@@ -130,10 +129,8 @@ class Program:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         if self.alive:
             self.signal(signal.SIGTERM)
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(5)
-            except subprocess.TimeoutExpired:
-                pass
         self.kill()
 
     def usage(self) -> "Usage":

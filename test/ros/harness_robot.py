@@ -1,7 +1,6 @@
 """A robot of one test: a DDS domain of its own, the test's client in it, and the programs that were started for it."""
 
 import json
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -52,7 +51,12 @@ class Robot:
         return program
 
     def start_node(
-        self, executable: Path, parameters: dict[str, object], *, remap: Sequence[str] = (), arguments: Sequence[str] = ()
+        self,
+        executable: Path,
+        parameters: dict[str, object],
+        *,
+        remap: Sequence[str] = (),
+        arguments: Sequence[str] = (),
     ) -> Program:
         """Start a node with parameters; JSON is how a command line spells them."""
         words = [word for name, value in parameters.items() for word in ("-p", f"{name}:={json.dumps(value)}")]

@@ -25,7 +25,9 @@ class SceneMasks:
 
     def propose(self, frame: Frame, explained: Bool[ndarray, "height width"]) -> list[Mask]:
         _, ids = render(BOX_ROOM, frame.camera, frame.T_map_camera)
-        things = [i for i, solid in enumerate(BOX_ROOM) if solid.name not in STUFF and (ids == i).sum() >= _LEAST_PIXELS]
+        things = [
+            i for i, solid in enumerate(BOX_ROOM) if solid.name not in STUFF and (ids == i).sum() >= _LEAST_PIXELS
+        ]
         return [Mask(pixels=ids == i, score=0.9, label=BOX_ROOM[i].name) for i in things]
 
 

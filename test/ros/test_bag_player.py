@@ -45,8 +45,10 @@ class Ear:
         self.clock: Topic[Clock] = robot.client.listen(Clock, "/clock", VOLATILE)
 
     def wait_for(self, frames: int) -> None:
-        streams = (self.color, self.depth, self.info, self.tf)
-        self.client.until(lambda: all(len(it.messages) >= frames for it in streams), f"{frames} frames of everything")
+        def heard() -> dict[str, int]:
+            return {it.name: len(it.messages) for it in (self.color, self.depth, self.info, self.tf)}
+
+        self.client.until(lambda: min(heard().values()) >= frames, lambda: f"{frames} of each: {heard()}")
 
     @property
     def times_s(self) -> list[float]:
@@ -82,7 +84,10 @@ def test_every_message_arrives_unchanged_and_in_order(robot: Robot, room: RoomBa
     ear.wait_for(room.frames)
     robot.client.until(lambda: min(map(len, heard.values())) >= room.frames, "all messages")
     for topic, (_, source) in sources.items():
-        assert heard[topic] == recorded(room.path, source)
+        sent = recorded(room.path, source)
+        assert [
+            message[: len(raw)] for message, raw in zip(heard[topic], sent, strict=True)
+        ] == sent  # DDS pads to four
     assert len(ear.static.messages) == 1
 
 
@@ -112,11 +117,11 @@ def test_nothing_is_sent_before_somebody_listens_to_everything(robot: Robot, roo
 
 
 def test_topics_that_nobody_wants_are_named_when_patience_ends(robot: Robot, room: RoomBag):
-    robot.client.listen(Image, "/color/image")
-    player = play(robot, room.path, "--wait", "2")
+    robot.client.listen(Image, "/front/color/image")
+    player = play(robot, room.path, "--wait", "8", "--camera", "front")
     assert player.wait(END_S) == 2
     (line,) = player.log.holding("nobody listens to")
-    assert "depth/image" in line and "color/camera_info" in line and "color/image," not in line
+    assert "front/depth/image" in line and "front/color/camera_info" in line and "front/color/image" not in line
 
 
 def test_late_joiners_get_the_fixed_transforms(robot: Robot, room: RoomBag):
@@ -138,7 +143,8 @@ def test_a_loop_begins_again_with_the_clock(robot: Robot, room: RoomBag):
     assert stamps_s(ear.color).count(first) >= 2
     times_s = ear.times_s
     steps = [after - before for before, after in itertools.pairwise(times_s)]
-    assert min(steps) == pytest.approx(-(room.frames - 1) / RATE_HZ, abs=0.3)
+    assert sum(step < 0 for step in steps) >= 2
+    assert min(steps) == pytest.approx(-(room.frames - 1) / RATE_HZ, abs=1.0)  # at eight times, a late reading is far
 
 
 def test_a_part_of_a_bag_comes_with_the_fixed_transforms_from_before(robot: Robot, room: RoomBag):

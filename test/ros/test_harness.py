@@ -9,7 +9,7 @@ import pytest
 from harness_camera import SimClock
 from harness_domain import reserved_domain
 from harness_faults import altered, delayed, garbage, halved, intermittent, off, slow, stuck
-from harness_perception import ACTIVE, INACTIVE, Perception, values_of
+from harness_perception import ACTIVE, INACTIVE, values_of
 from harness_process import Died
 from harness_robot import Robot
 from rcl_interfaces.srv import GetParameters

@@ -115,7 +115,17 @@ def test_an_edited_map_is_published_at_once(node: Perception):
         (SPLIT, {"seeds": [Point(x=float("nan")), Point()]}, "seed"),
         (SPLIT, {"seeds": [Point(x=float(i)) for i in range(1000)]}, "seed"),
     ],
-    ids=["no action", "unknown action", "long name", "merge nothing", "merge unknown", "no seed", "one seed", "nan", "many"],
+    ids=[
+        "no action",
+        "unknown action",
+        "long name",
+        "merge nothing",
+        "merge unknown",
+        "no seed",
+        "one seed",
+        "nan",
+        "many",
+    ],
 )
 def test_an_edit_that_means_nothing_is_refused_and_says_why(node: Perception, action: int, fields: dict, says: str):
     before = node.objects()

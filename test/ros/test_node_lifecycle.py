@@ -38,7 +38,9 @@ def test_fifty_cycles_leave_nothing_behind(robot: Robot):
     assert node.state() == ACTIVE
     assert after.threads <= before.threads + 2
     assert after.files <= before.files + 5
-    assert after.resident_mb <= before.resident_mb + 30, f"{before.resident_mb:.0f} MB became {after.resident_mb:.0f} MB"
+    assert after.resident_mb <= before.resident_mb + 30, (
+        f"{before.resident_mb:.0f} MB became {after.resident_mb:.0f} MB"
+    )
     assert not node.program.log.holding("Traceback")
 
 
@@ -99,7 +101,9 @@ def test_it_ends_at_once_before_it_is_configured(robot: Robot):
     assert node.program.terminate(CLEAN_EXIT_S) == 0
 
 
-@pytest.mark.parametrize(("name", "value"), [("tsdf.voxel_size_m", 7.5), ("queue_depth", 0), ("reliability", "perhaps")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("tsdf.voxel_size_m", 7.5), ("queue_depth", 0), ("reliability", "perhaps")]
+)
 def test_a_start_with_a_parameter_out_of_range_names_it(robot: Robot, name: str, value: object):
     program = robot.start_node(EXECUTABLE, {name: value})
     assert program.wait(60) != 0

@@ -1,6 +1,5 @@
 """More images than the node can take: the oldest go, each is counted, and what is asked meanwhile is answered."""
 
-import time
 
 import pytest
 from harness_camera import ScriptedCamera, WallClock, walk

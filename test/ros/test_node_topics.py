@@ -11,7 +11,6 @@ from harness_camera import THINGS
 from harness_client import LATCHED, Client
 from harness_clouds import points_of, xyz_of
 from harness_perception import Perception
-from harness_robot import Robot
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 from sensor_msgs.msg import PointCloud2
 from vision_msgs.msg import Detection3DArray, LabelInfo
@@ -68,7 +67,9 @@ def heard(node: Perception) -> Iterator[Heard]:
         first = topics["instances"].wait_for("map with the answer", lambda it: any(o.queries for o in it.instances))
         stamp = first.header.stamp
         cloud = topics["cloud"].wait_for("cloud of that map", lambda it: it.header.stamp == stamp)
-        others = {name: topic.wait_for("message") for name, topic in topics.items() if name not in ("instances", "cloud")}
+        others = {
+            name: topic.wait_for("message") for name, topic in topics.items() if name not in ("instances", "cloud")
+        }
         yield Heard(instances=first, cloud=cloud, **others)
 
 
@@ -96,7 +97,10 @@ def test_objects_say_how_sure_and_how_often_seen(heard: Heard):
         assert instance.state == "present"
         assert 0.5 < instance.confidence <= 1
         assert instance.observations >= 2
-        assert (instance.first_seen.sec, instance.first_seen.nanosec) < (instance.last_seen.sec, instance.last_seen.nanosec)
+        assert (instance.first_seen.sec, instance.first_seen.nanosec) < (
+            instance.last_seen.sec,
+            instance.last_seen.nanosec,
+        )
 
 
 def test_each_object_has_its_range_of_the_cloud(heard: Heard):

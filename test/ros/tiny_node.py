@@ -1,5 +1,7 @@
 """A lifecycle node that counts images and says so on /diagnostics: what the harness is tested against."""
 
+import contextlib
+
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rcl_interfaces.msg import IntegerRange, ParameterDescriptor
@@ -32,10 +34,8 @@ def main() -> None:
     node = TinyNode()
     executor = SingleThreadedExecutor()
     executor.add_node(node)
-    try:
+    with contextlib.suppress(KeyboardInterrupt, ExternalShutdownException):
         executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
 
 
 if __name__ == "__main__":
