@@ -1,4 +1,4 @@
-"""A bag through perception, with a verdict: everything ends when the replay does, with an exit code that fails if it did.
+"""A bag through perception, with a verdict: everything ends when the replay does, and a failed one fails the launch.
 
 The arguments of perception.launch.py are known here too.
 """
@@ -26,7 +26,7 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument("rate", default_value="1", description="Speed, or max."),
             DeclareLaunchArgument("ground_truth", default_value="", description="What is truly there."),
             DeclareLaunchArgument(
-                "options", default_value="", description='Further options of ovseg3r replay: "--min objects.count=5".'
+                "options", default_value="", description='Further options of ovseg3r replay: "--min object_count=5".'
             ),
             DeclareLaunchArgument("use_sim_time", default_value="true", description="Time is that of the bag."),
             DeclareLaunchArgument("fresh_map", default_value="true", description="Whether to begin with an empty map."),

@@ -115,3 +115,20 @@ def test_cmake_installs_every_interface_and_program() -> None:
         *(path for path in ROOT.glob("scripts/*") if path.is_file()),
     }
     assert listed == {str(path.relative_to(ROOT)) for path in there}
+
+
+def test_a_wheel_holds_every_data_file() -> None:
+    declared = re.search(r'^"\*" = \[(.*)\]', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert declared
+    patterns = re.findall(r'"([^"]+)"', declared[1])
+    files = [
+        path for name in ("core", "train", "ros") for path in ROOT.glob(f"ovseg3r_{name}/**/*.*") if path.is_file()
+    ]
+    data = [path for path in files if path.suffix not in (".py", ".pyc", ".so")]
+    packages = [next(parent for parent in path.parents if (parent / "__init__.py").is_file()) for path in data]
+    missed = [path for path, package in zip(data, packages, strict=True) if not held(path, package, patterns)]
+    assert data and not missed
+
+
+def held(path: Path, package: Path, patterns: list[str]) -> bool:
+    return path in {found for pattern in patterns for found in package.glob(pattern)}

@@ -1,8 +1,10 @@
 """What a replay measures and decides, without ROS: truth, identity, times, counts, pass marks, the bag's time."""
 
 import json
+import struct
 import threading
 from collections import Counter
+from collections.abc import Collection, Iterator
 from itertools import count
 from pathlib import Path
 
@@ -15,12 +17,13 @@ from ovseg3r_core.evaluation.against_truth import Named, compare_with_truth
 from ovseg3r_core.evaluation.ground_truth import GroundTruth, read_ground_truth
 from ovseg3r_core.evaluation.identity import IdSwitches, LabelFlips
 from ovseg3r_core.scene_files import write_scene_ply
+from ovseg3r_core.sequences.bag_storage import Bag
 from ovseg3r_core.types import Box, ObjectRecord, SceneCloud
 from ovseg3r_ros.replay.bag_time import BagTime
 from ovseg3r_ros.replay.metrics import Frames, Spread
 from ovseg3r_ros.replay.node_report import NodeReport, read_report
 from ovseg3r_ros.replay.play_clock import PlayClock
-from ovseg3r_ros.replay.playback import PlaybackConfig, parse_rate
+from ovseg3r_ros.replay.playback import PlaybackConfig, clock_shift_ns, parse_rate
 from ovseg3r_ros.replay.read_ahead import ReadAhead
 from ovseg3r_ros.replay.recording import PublishedObjects, Recording
 from ovseg3r_ros.replay.thresholds import number_paths, parse_thresholds
@@ -364,6 +367,28 @@ def test_rates_are_numbers_or_max():
             parse_rate(text)
     with pytest.raises(ValueError, match=r"duration 0.0 s"):
         PlaybackConfig(duration_s=0.0)
+
+
+class StampedBag(Bag):
+    """A bag of one topic, whose messages are stamped and recorded at given times."""
+
+    def __init__(self, *messages: tuple[bytes, int]) -> None:
+        self._messages = messages
+
+    def recorded(self, topics: Collection[str]) -> Iterator[tuple[str, int, bytes]]:
+        return (("color", at_ns, data) for data, at_ns in self._messages)
+
+
+def stamped(sec: int) -> bytes:
+    return struct.pack("<BBHiI", 0, 1, 0, sec, 0)
+
+
+def test_the_clock_follows_the_stamps_where_they_are_of_another_clock():
+    now_ns = 1_700_000_000 * 10**9
+    assert clock_shift_ns(StampedBag((stamped(1_700_000_000), now_ns + 3 * 10**8)), "color") == 0
+    assert clock_shift_ns(StampedBag((stamped(42), now_ns)), "color") == 42 * 10**9 - now_ns
+    assert clock_shift_ns(StampedBag((b"cut", now_ns), (stamped(42), now_ns)), "color") == 42 * 10**9 - now_ns
+    assert clock_shift_ns(StampedBag(), "color") == 0
 
 
 def test_reading_ahead_keeps_order_and_is_bounded():

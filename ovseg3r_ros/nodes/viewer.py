@@ -3,9 +3,10 @@
 It takes nothing from perception but messages: the newest of each topic, and of the images only those that it shows.
 """
 
+import logging
+import os
 import sys
 from collections import Counter
-from contextlib import suppress
 from functools import partial
 
 import rclpy
@@ -136,10 +137,21 @@ def main() -> None:
         get_logger("viewer").fatal(str(error))
         sys.exit(2)
     to_ros(node.get_logger())
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
     with open_sink(node.config) as sink:
+        run(node, sink)
+    logging.shutdown()
+    os._exit(0)  # what can arrive has arrived; at exit the SDK would wait for a viewer that is gone
+
+
+def run(node: Viewer, sink: Sink) -> None:
+    """Show until told to stop, be it in the middle of the start."""
+    try:
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
         node.show(sink)
-        with suppress(KeyboardInterrupt, ExternalShutdownException):
-            executor.spin()
-        node.destroy_node()
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except Exception:
+        if rclpy.ok():
+            raise

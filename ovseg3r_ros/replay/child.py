@@ -8,8 +8,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-_GRACE_S = ((signal.SIGINT, 10.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
+_ASKING = ((signal.SIGINT, 10.0), (signal.SIGTERM, 5.0))
 """What it is asked with, and how long it may then take."""
+_KILLED_WITHIN_S = 5.0
 
 
 class ChildDied(RuntimeError):
@@ -68,9 +69,12 @@ class Child:
 
     def stop(self) -> None:
         """End it, with all that it started: first by asking, at last by force."""
-        for number, grace_s in _GRACE_S:
-            if self._signal(number, grace_s):
-                break
+        try:
+            for number, grace_s in _ASKING:
+                if self._signal(number, grace_s):
+                    break
+        finally:  # also where an interruption ends the patience
+            self._signal(signal.SIGKILL, _KILLED_WITHIN_S)
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()

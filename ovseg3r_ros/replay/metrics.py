@@ -23,11 +23,17 @@ Ended = Literal["finished", "interrupted", "failed"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Spread:
-    """Median, 99th percentile and largest of some measurements."""
+class Percentiles:
+    """Median and 99th percentile of some measurements."""
 
     p50: float
     p99: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread(Percentiles):
+    """The same, with the largest and their number."""
+
     max: float
     count: int
 
@@ -60,7 +66,7 @@ class Played:
     bag_s: float
     published: dict[str, int]
     """Messages by topic."""
-    late_p99_s: float
+    late_p99_s: float | None
     """How late messages went out; more than a few milliseconds say that the machine was too busy to play in time."""
     unacknowledged: tuple[str, ...]
     damage: str | None
@@ -136,9 +142,9 @@ class Frames:
 class Latency:
     """Delays, by the clock of the wall."""
 
-    fusion_age_s: Spread | None
-    """From the stamp of a frame until it is part of the surface: the node's figures, of which the worst minute counts;
-    None at rate max, where its clock does not run evenly."""
+    fusion_age_s: Percentiles | None
+    """From the stamp of a frame until it is part of the surface: the node's figures over the last minute, of which the
+    median p50 and the worst p99 are given; None at rate max, where its clock does not run evenly."""
     publication_age_s: Spread | None
     """From the stamp of a keyframe until the objects of a map with it arrive here."""
     query_s: Spread | None
@@ -204,8 +210,8 @@ def latency_of(recording: Recording, rate: float | None) -> Latency:
     )
 
 
-def _fusion_age(windows: Sequence[tuple[float, float]], rate: float) -> Spread | None:
+def _fusion_age(windows: Sequence[tuple[float, float]], rate: float) -> Percentiles | None:
     if not windows:
         return None
     p50, p99 = zip(*windows, strict=True)
-    return Spread(p50=float(np.median(p50)) / rate, p99=max(p99) / rate, max=max(p99) / rate, count=len(p99))
+    return Percentiles(p50=float(np.median(p50)) / rate, p99=max(p99) / rate)

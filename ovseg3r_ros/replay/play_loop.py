@@ -3,7 +3,7 @@
 import math
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
@@ -18,6 +18,7 @@ MAX_SPEED = 10.0
 CLOCK_PERIOD_S = 0.01
 _LEAD_IN_S = 1.0  # the clock runs before the first message: subscribers see that it does, and discovery settles
 _TELL_PERIOD_S = 0.5
+_LATE_KEPT = 100_000
 
 Tell = Callable[[PlayerEvent], None]
 
@@ -67,7 +68,7 @@ class PlayLoop:
         self._time = PlayClock(self._first_ns - round(_LEAD_IN_S * self._speed * 1e9), self._speed)
         self._clock_due_s = self._tell_due_s = 0.0
         self._published: Counter[str] = Counter({play.topic: 0 for play in plays.values()})
-        self._late_s: list[float] = []
+        self._late_s: deque[float] = deque(maxlen=_LATE_KEPT)
 
     def run(self, tell: Tell) -> None:
         """Play; returns at the end, or when told to stop."""
@@ -92,12 +93,12 @@ class PlayLoop:
 
     def event(self, state: State, unacknowledged: Sequence[str] = ()) -> PlayerEvent:
         """How far things are."""
-        late = sorted(self._late_s)
+        late = sorted(self._late_s) if state == "played" else []
         return PlayerEvent(
             state=state,
             bag_s=max(self._last_ns - self._first_ns, 0) / 1e9,
             published=dict(self._published),
-            late_p99_s=late[int(0.99 * len(late))] if late else 0.0,
+            late_p99_s=late[int(0.99 * len(late))] if late else None,
             unacknowledged=list(unacknowledged),
             damage=str(self._bag.damage) if self._bag.damage else None,
         )

@@ -16,8 +16,8 @@ class PlayerEvent:
     """Bag seconds since the first message of the part that is played."""
     published: dict[str, int] = field(default_factory=dict)
     """Messages by the topic they were published on."""
-    late_p99_s: float = 0.0
-    """How late messages went out, by the bag's time and the rate: a machine that is too busy plays late."""
+    late_p99_s: float | None = None
+    """How late messages went out, by the bag's time and the rate; known at the end."""
     unacknowledged: list[str] = field(default_factory=list)
     """Topics with messages that a subscriber did not acknowledge before the player's patience ended."""
     damage: str | None = None

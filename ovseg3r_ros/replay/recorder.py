@@ -4,9 +4,12 @@ import itertools
 import threading
 import time
 from types import TracebackType
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
-from lifecycle_msgs.msg import State, TransitionEvent
+from lifecycle_msgs.msg import State
+from lifecycle_msgs.srv import GetState
+from rclpy.client import Client
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -21,10 +24,9 @@ from ovseg3r_ros.srv import QueryObjects
 
 _LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 _ASK_EVERY_S, _ANSWER_WITHIN_S = 1.0, 5.0
-_FAILED_STEPS = {
-    (State.TRANSITION_STATE_CONFIGURING, State.PRIMARY_STATE_UNCONFIGURED): "configure",
-    (State.TRANSITION_STATE_ACTIVATING, State.PRIMARY_STATE_INACTIVE): "activate",
-}
+_POLL_S = 0.1
+_STUCK_AFTER = 4  # answers in a row with one resting state: a node that starts itself passes through it in no time
+_NEXT_STEP = {State.PRIMARY_STATE_UNCONFIGURED: "configure", State.PRIMARY_STATE_INACTIVE: "activate"}
 _KINDS = ("red", "small", "wooden", "old", "white", "soft", "heavy", "open", "striped", "empty", "folded")
 _THINGS = ("chair", "cup", "thing to sit on", "fire extinguisher", "screen", "place to put a book", "lamp")
 
@@ -39,9 +41,10 @@ class Recorder(Node):
         self.create_subscription(ObjectInstanceArray, "instances", self._take_objects, _LATCHED)
         self.create_subscription(PointCloud2, "instance_cloud", self._take_cloud, _LATCHED)
         self.create_subscription(DiagnosticArray, "/diagnostics", self._take_diagnostics, 10)
-        self.create_subscription(TransitionEvent, "perception/transition_event", self._take_transition, 10)
-        self._service = self.create_client(QueryObjects, "query_objects")
+        self._state = self.create_client(GetState, "perception/get_state")
+        self._query = self.create_client(QueryObjects, "query_objects")
         self._texts = itertools.cycle(f"{kind} {thing}" for thing in _THINGS for kind in _KINDS)
+        self._states: list[int] = []
         self._executor = SingleThreadedExecutor(context=self.context)
         self._executor.add_node(self)
         self._stop = threading.Event()
@@ -81,24 +84,36 @@ class Recorder(Node):
         if report is not None:
             self._recording.add_report(report)
 
-    def _take_transition(self, message: TransitionEvent) -> None:
-        step = _FAILED_STEPS.get((message.start_state.id, message.goal_state.id))
-        if step is not None:
-            self._recording.add_refusal(step)
-
     def _spin(self) -> None:
         while not self._stop.is_set():
             self._executor.spin_once(timeout_sec=1.0)
 
     def _ask(self) -> None:
-        """A new text every second, once the service is there; how long each answer takes."""
         while not self._stop.wait(_ASK_EVERY_S):
-            if self._service.service_is_ready():
-                seconds = self._time_of_answer(next(self._texts))
-                if seconds is not None or not self._stop.is_set():
-                    self._recording.add_query(seconds)
+            self._ask_for_state()
+            self._ask_query()
 
-    def _time_of_answer(self, text: str) -> float | None:
+    def _ask_for_state(self) -> None:
+        """Until the node is active: notice where it stays in a state that it should pass through."""
+        if State.PRIMARY_STATE_ACTIVE in self._states or not self._state.service_is_ready():
+            return
+        answer = self._call(self._state, GetState.Request())
+        if answer is not None:
+            self._states.append(answer[0].current_state.id)
+        last = self._states[-_STUCK_AFTER:]
+        if len(last) == _STUCK_AFTER and len(set(last)) == 1 and last[0] in _NEXT_STEP:
+            self._recording.add_refusal(_NEXT_STEP[last[0]])
+
+    def _ask_query(self) -> None:
+        """A text that was never asked before, and how long the answer takes."""
+        if not self._query.service_is_ready():
+            return
+        answer = self._call(self._query, QueryObjects.Request(text=next(self._texts)))
+        if answer is not None or not self._stop.is_set():
+            self._recording.add_query(None if answer is None else answer[1])
+
+    def _call(self, client: Client, request: object) -> tuple[Any, float] | None:
+        """The answer of a service and the seconds it took; None where none comes in time."""
         answered_s: list[float] = []
         done = threading.Event()
 
@@ -107,12 +122,11 @@ class Recorder(Node):
             done.set()
 
         begin_s = time.perf_counter()
-        future = self._service.call_async(QueryObjects.Request(text=text))
+        future = client.call_async(request)
         future.add_done_callback(take)
-        end_s = begin_s + _ANSWER_WITHIN_S
-        while not done.wait(0.1) and not self._stop.is_set() and time.perf_counter() < end_s:
+        while not done.wait(_POLL_S) and not self._stop.is_set() and time.perf_counter() < begin_s + _ANSWER_WITHIN_S:
             pass
-        if answered_s:
-            return answered_s[0] - begin_s
-        self._service.remove_pending_request(future)
-        return None
+        if not answered_s:
+            client.remove_pending_request(future)
+            return None
+        return future.result(), answered_s[0] - begin_s

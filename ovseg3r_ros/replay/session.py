@@ -3,7 +3,7 @@
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -79,6 +79,7 @@ class Session:
             outcome.ended, outcome.problem = "interrupted", "interrupted before the end"
         except (ChildDied, PlayerFailed) as error:
             outcome.problem = str(error)
+        self._take_last_words()
         outcome.ended_s = time.perf_counter()
         return outcome
 
@@ -94,14 +95,21 @@ class Session:
         command = player_command(self._config)
         player = Child("the player", command, self._variables, logs / "log", talk=True)
         stack.enter_context(player)
-        reader = Thread(target=self._read_events, args=(player,), daemon=True)
-        reader.start()
+        Thread(target=self._read_events, args=(player,), daemon=True).start()
         return player
 
     def _read_events(self, player: Child) -> None:
-        for line in iter(player.output.readline, b""):
-            self._events.put(PlayerEvent.of(line.decode()))
-        self._events.put(None)
+        try:
+            for line in iter(player.output.readline, b""):
+                self._events.put(PlayerEvent.of(line.decode()))
+        finally:
+            self._events.put(None)
+
+    def _take_last_words(self) -> None:
+        """What the player said when it was ended: an interrupted one tells how far it came."""
+        with suppress(Empty):
+            while (event := self._events.get(timeout=_POLL_S)) is not None:
+                self.outcome.player = event
 
     def _follow(self, player: Child, node: Child | None, stack: ExitStack) -> None:
         """Wait for the player to say that it is done."""

@@ -3,7 +3,7 @@
 from rich.text import Text
 
 from ovseg3r_core.evaluation.against_truth import TruthMetrics
-from ovseg3r_ros.replay.metrics import Frames, Latency, ReplayMetrics, Spread
+from ovseg3r_ros.replay.metrics import Frames, Latency, Percentiles, ReplayMetrics
 
 
 def summary(metrics: ReplayMetrics) -> Text:
@@ -58,5 +58,5 @@ def _latency(latency: Latency) -> str:
     return f"delay p50 / p99: {told or 'nothing came'}{unanswered}"
 
 
-def _spread(spread: Spread) -> str:
+def _spread(spread: Percentiles) -> str:
     return f"{spread.p50:.3f} / {spread.p99:.3f} s"

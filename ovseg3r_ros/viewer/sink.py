@@ -35,15 +35,15 @@ def open_sink(config: ViewerConfig) -> Iterator[Sink]:
     Raises:
         OSError: the folder of the file is not there.
     """
-    with rr.RecordingStream("ovseg3r") as recording:
-        try:
-            if config.mode == "save":
-                yield _file(recording, Path(config.path))
-            else:
-                with _viewer(config) as process:
-                    recording.connect_grpc(f"rerun+http://127.0.0.1:{config.port}/proxy")
-                    yield Sink(recording=recording, is_open=lambda: process.poll() is None)
-        finally:
+    recording = rr.RecordingStream("ovseg3r")
+    if config.mode == "save":
+        yield _file(recording, Path(config.path))
+        recording.disconnect()
+        return
+    with _viewer(config) as process:
+        recording.connect_grpc(f"rerun+http://127.0.0.1:{config.port}/proxy")
+        yield Sink(recording=recording, is_open=lambda: process.poll() is None)
+        if process.poll() is None:  # else it would be waited for
             recording.disconnect()
 
 

@@ -6,9 +6,7 @@ from pathlib import Path
 
 import pytest
 
-with (
-    warnings.catch_warnings()
-):  # what ROS itself imports warns of Python modules that will go; that is no fault of ours
+with warnings.catch_warnings():  # what ROS imports itself warns of Python modules that will go: no fault of ours
     warnings.simplefilter("ignore", DeprecationWarning)
     pytest.importorskip("rclpy", reason="no ROS 2: source one, or install the wheels")
     pytest.importorskip("rosidl_generator_py")

@@ -26,6 +26,8 @@ class Topic(Generic[Message]):
 
     def __init__(self, client: "Client", name: str) -> None:
         self.name, self.messages = name, list[Message]()
+        self.tell: Callable[[Message], None] | None = None
+        """Is called with each message as it comes."""
         self._client = client
 
     def wait_for(
@@ -87,6 +89,8 @@ class Client:
         topic = Topic[Message](self, name)
 
         def keep(message: Message) -> None:
+            if topic.tell is not None:
+                topic.tell(message)
             with self._changed:
                 topic.messages.append(message)
                 self._changed.notify_all()

@@ -31,7 +31,7 @@ def off(message: Message, now_s: float) -> list[Message]:
 
 
 def stuck(content: Message | None = None) -> Fault:
-    """One content for ever, with new stamps: a sensor that hangs; with the `content` of another camera, the wrong one."""
+    """One content for ever, with new stamps: a sensor that hangs; given `content`, the wrong camera."""
 
     def apply(message: Message, now_s: float) -> list[Message]:
         nonlocal content

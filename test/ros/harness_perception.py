@@ -117,7 +117,7 @@ class Perception:
         fresh: bool = True,
         timeout_s: float = 20.0,
     ) -> DiagnosticStatus:
-        """The first diagnostics entry that fits and whose name holds `name`; by default of those that come from now on."""
+        """The first diagnostics entry that fits, of those with `name` in their name; by default from now on."""
 
         def entry(message: DiagnosticArray) -> DiagnosticStatus | None:
             return next((status for status in message.status if name in status.name and fits(status)), None)

@@ -47,14 +47,27 @@ def ids_of(objects: dict[str, ObjectInstance]) -> dict[str, int]:
 
 
 @pytest.fixture(scope="module")
-def awake(shared_robot: Robot) -> Perception:
-    return shared_robot.perception({"stale_after_s": STALE_AFTER_S})
+def awake(shared_robot: Robot, tmp_path_factory: pytest.TempPathFactory) -> Perception:
+    maps = str(tmp_path_factory.mktemp("maps"))
+    return shared_robot.perception({"stale_after_s": STALE_AFTER_S, "map_directory": maps})
+
+
+@pytest.fixture(scope="module")
+def known_ids(awake: Perception, shared_robot: Robot) -> dict[str, int]:
+    """The ids of the things in a map that the node has made and saved."""
+    with ScriptedCamera(shared_robot.client) as camera:
+        camera.wait_until_heard()
+        with camera.run():
+            awake.wait_for_objects(THINGS)
+    awake.wait_until_settled()
+    assert awake.save_map("known").success
+    return ids_of(awake.objects())
 
 
 @pytest.fixture
-def node(awake: Perception) -> Perception:
-    """A node without a map."""
-    assert awake.reset_map().success
+def node(awake: Perception, known_ids: dict[str, int]) -> Perception:
+    """A node that knows the room."""
+    assert awake.load_map("known").success
     return awake
 
 
@@ -103,15 +116,17 @@ def test_nothing_is_mapped_before_the_clock_runs(fresh: Perception, camera: Scri
         assert fresh.set_parameter("use_sim_time", False).successful
 
 
-def test_a_gap_in_the_poses_is_counted_and_not_bridged(node: Perception, camera: ScriptedCamera):
+def test_a_gap_in_the_poses_is_counted_and_not_bridged(
+    node: Perception, camera: ScriptedCamera, known_ids: dict[str, int]
+):
     with camera.run():
-        ids = ids_of(node.wait_for_objects(THINGS))
+        node.wait_for_more_keyframes(3)
         camera.fault(off, "tf")
         node.wait_for_drops("no_pose", 10)
         camera.fault(ok)
         node.wait_for_more_keyframes(5)
     node.wait_until_settled()
-    assert ids_of(node.objects()) == ids
+    assert ids_of(node.objects()) == known_ids
 
 
 @pytest.mark.parametrize(
@@ -135,7 +150,8 @@ def test_a_gap_in_the_poses_is_counted_and_not_bridged(node: Perception, camera:
     ],
     ids=[
         "unknown colour", "hostile encoding", "two-channel depth", "short step", "huge step", "huge size", "no size",
-        "half the data", "no data", "small depth", "colour as depth", "NaN poses", "NaN intrinsics", "zero intrinsics", "unknown lens",
+        "half the data", "no data", "small depth", "colour as depth",
+        "NaN poses", "NaN intrinsics", "zero intrinsics", "unknown lens",
     ],
 )  # fmt: skip
 def test_bad_messages_are_counted_under_their_reason_and_good_ones_go_on(
@@ -149,9 +165,10 @@ def test_bad_messages_are_counted_under_their_reason_and_good_ones_go_on(
 
 
 @pytest.mark.parametrize("stream", ["color", "depth"])
-def test_a_silent_stream_is_named_and_comes_back(node: Perception, camera: ScriptedCamera, stream: Stream):
+def test_a_silent_stream_is_named_and_comes_back(
+    node: Perception, camera: ScriptedCamera, known_ids: dict[str, int], stream: Stream
+):
     with camera.run():
-        ids = ids_of(node.wait_for_objects(THINGS))
         node.wait_for_camera("all well", lambda it: level_of(it) == OK)
         camera.fault(off, stream)
         topic = f"/{stream}/image"
@@ -161,12 +178,13 @@ def test_a_silent_stream_is_named_and_comes_back(node: Perception, camera: Scrip
         node.wait_for_camera("all well again", lambda it: level_of(it) == OK, timeout_s=5)
         node.wait_for_more_keyframes(3)
     node.wait_until_settled()
-    assert ids_of(node.objects()) == ids
+    assert ids_of(node.objects()) == known_ids
 
 
-def test_faulty_streams_neither_stop_the_node_nor_invent_objects(node: Perception, camera: ScriptedCamera):
+def test_faulty_streams_neither_stop_the_node_nor_invent_objects(
+    node: Perception, camera: ScriptedCamera, known_ids: dict[str, int]
+):
     with camera.run():
-        ids = ids_of(node.wait_for_objects(THINGS))
         for (stream, word), fault in FAULTS.items():
             camera.fault(fault, stream)
             until_sent = camera.shots_taken + FAULTY_SHOTS
@@ -175,7 +193,7 @@ def test_faulty_streams_neither_stop_the_node_nor_invent_objects(node: Perceptio
             node.wait_for_more_keyframes(1)
             assert set(node.objects()) == set(THINGS), f"{stream} {word}"
     node.wait_until_settled()
-    assert ids_of(node.objects()) == ids
+    assert ids_of(node.objects()) == known_ids
 
 
 @pytest.mark.parametrize("policy", ["keep", "reset"])
@@ -185,7 +203,10 @@ def test_a_bag_that_starts_over_keeps_or_resets_the_map(robot: Robot, policy: st
     camera = robot.camera(clock=clock)
     camera.wait_until_heard()
     with camera.run():
-        first = ids_of(node.wait_for_objects(THINGS))
+        node.wait_for_objects(THINGS)
+    node.wait_until_settled()
+    first = ids_of(node.objects())
+    with camera.run():
         for _ in range(3):
             before = len(node.instances.messages)
             clock.jump(-5.0)
@@ -197,21 +218,21 @@ def test_a_bag_that_starts_over_keeps_or_resets_the_map(robot: Robot, policy: st
         assert after == first
 
 
-def test_a_restarted_driver_with_another_resolution_is_adopted(node: Perception, camera: ScriptedCamera):
-    with camera.run():
-        ids = ids_of(node.wait_for_objects(THINGS))
+def test_a_restarted_driver_with_another_resolution_is_adopted(
+    node: Perception, camera: ScriptedCamera, known_ids: dict[str, int]
+):
     camera.show(walk(width=200, height=150))
     with camera.run():
         node.wait_for_more_keyframes(5)
     node.wait_until_settled()
-    assert ids_of(node.objects()) == ids
+    assert ids_of(node.objects()) == known_ids
 
 
-def test_depth_full_of_garbage_numbers_maps_no_such_numbers(node: Perception, camera: ScriptedCamera):
+def test_depth_full_of_garbage_numbers_maps_no_such_numbers(fresh: Perception, camera: ScriptedCamera):
     """NaN, infinities, negative and absurd distances: the area is ignored and no such number comes out again."""
     camera.fault(poisoned_depth, "depth")
     with camera.run():
-        objects = node.wait_for_objects(THINGS)
+        objects = fresh.wait_for_objects(THINGS)
     for item in objects.values():
         box = item.bbox
         numbers = (box.center.position.x, box.center.position.z, box.size.x, box.size.y, box.size.z, item.confidence)
