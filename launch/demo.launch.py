@@ -3,13 +3,12 @@
 The arguments of perception.launch.py are known here too.
 """
 
+from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
-
-from launch import LaunchDescription
 
 PERCEPTION = PathJoinSubstitution([FindPackageShare("ovseg3r_ros"), "launch", "perception.launch.py"])
 

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import yaml
+from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.events.process import ProcessExited
 from launch.substitutions import EnvironmentVariable, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
-from launch import LaunchContext, LaunchDescription
 from ovseg3r_ros.camera_topics import camera_file, read_remappings
 
 CONFIG = PathJoinSubstitution([FindPackageShare("ovseg3r_ros"), "config"])

@@ -69,7 +69,7 @@ class MapPublisher:
     def publish(self) -> None:
         """Send the newest map if it was not sent yet."""
         shown = self._answers.shown
-        if shown.revision == self._published:
+        if shown.revision == self._published or not self._node.context.ok():  # nobody hears a node that was ended
             return
         config, standing = self._config, [answer.asked for answer in shown.answers]
         frame, stamp_ns = shown.snapshot.map_frame, shown.stamp_ns

@@ -117,8 +117,8 @@ class System:
             self._cameras.destroy()
             self._cameras = None
             self.live.stop()
-            self._publisher.stop()
             self._keeper.autosave()
+            self._publisher.stop()
 
     def close(self) -> None:
         """Stop, save the map, and take everything away."""

@@ -10,13 +10,15 @@ from rclpy.node import Node
 from ovseg3r_ros.replay.node_report import NodeReport, read_report
 
 _FRAMES = 4  # under way at most: more than that and the node's mailboxes overflow before it can tell
-_PATIENCE_S = 1.0
+_LOST_AFTER_S = 1.0
+_STUCK_AFTER_S = 60.0  # a slow machine looks at a keyframe for seconds
 
 
 class Backlog:
     """Hears the diagnostics, and compares them with what was published.
 
-    What does not get less within a second is no backlog: images that DDS lost, or that wait for what comes next.
+    Images that have not reached the node's workers within a second are no backlog: DDS lost them, or they wait for
+    what comes next.
 
     Args:
         color: the colour topic, whose images are counted.
@@ -33,19 +35,15 @@ class Backlog:
     def is_small(self, published: Mapping[str, int]) -> bool:
         """Whether the node has dealt with all but the last few frames."""
         self._executor.spin_once(timeout_sec=0)
-        camera, waiting = self._report.camera(self._color), self._report.waiting
-        sent = published.get(self._color, 0)
-        behind = (
-            (sent - camera.missed - camera.received + camera.in_work if camera else sent)
-            + waiting["fuse"]
-            + waiting["look"]
-        )
+        camera, sent = self._report.camera(self._color), published.get(self._color, 0)
+        queued = self._report.waiting["fuse"] + self._report.waiting["look"]
+        behind = queued + (sent - camera.missed - camera.received + camera.in_work if camera else sent)
         if behind != self._last:
             self._last, self._since_s = behind, time.monotonic()
-        elif time.monotonic() - self._since_s > _PATIENCE_S:
+        elif time.monotonic() - self._since_s > (_STUCK_AFTER_S if queued else _LOST_AFTER_S):
             self._written_off = behind
         self._written_off = min(self._written_off, behind)
-        return behind - self._written_off < _FRAMES
+        return behind - self._written_off < (1 if queued else _FRAMES)
 
     def _take(self, message: DiagnosticArray) -> None:
         self._report = report_of(message) or self._report

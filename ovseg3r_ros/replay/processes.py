@@ -10,7 +10,10 @@ from ovseg3r_ros.replay.bag_facts import BagFacts
 from ovseg3r_ros.replay.config import ReplayConfig
 from ovseg3r_ros.replay.environment import find_program
 
-_MAX_RATE_DIAGNOSTICS_S = 0.1  # the player goes by what the node says, so the node has to say it often
+_AT_RATE_MAX: dict[str, object] = {
+    "diagnostics_period_s": 0.1,  # the player goes by what the node says, so the node has to say it often
+    "queue_depth": 10,  # and no image may be overwritten by the next, since none comes too late
+}
 
 
 def node_command(config: ReplayConfig, facts: BagFacts, maps: Path, *, with_truth: bool) -> list[str]:
@@ -32,7 +35,7 @@ def node_command(config: ReplayConfig, facts: BagFacts, maps: Path, *, with_trut
     if config.camera:
         ours["cameras"] = [config.camera]
     if config.playback.rate is None:
-        ours["diagnostics_period_s"] = _MAX_RATE_DIAGNOSTICS_S
+        ours |= _AT_RATE_MAX
     words = [*_program(config.node), "--ros-args"]
     for name, value in ours.items():
         words += ["-p", f"{name}:={json.dumps(value)}"]

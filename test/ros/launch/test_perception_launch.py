@@ -5,6 +5,7 @@
 
 import unittest
 
+import launch
 import launch_testing.actions
 import launch_testing.asserts
 import launch_testing.markers
@@ -14,7 +15,6 @@ from launch.actions import IncludeLaunchDescription
 from launch.substitutions import PathJoinSubstitution
 from launch_ros.substitutions import FindPackageShare
 
-import launch
 from ovseg3r_ros.srv import QueryObjects
 
 START_S = 60.0
