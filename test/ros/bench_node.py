@@ -1,5 +1,6 @@
 """What the node costs and how fast it answers: `pytest -m benchmark -s test/ros/bench_node.py` prints the figures."""
 
+import os
 import time
 from collections.abc import Iterator
 from itertools import count
@@ -19,7 +20,6 @@ pytestmark = pytest.mark.benchmark
 
 SECONDS = 20.0
 RATE_HZ = 30.0
-QUESTIONS = 300
 IN_FLIGHT = 100
 ADJECTIVES = ("red", "small", "wooden", "old", "round", "soft", "broken", "tall", "heavy", "shiny")
 NOUNS = ("chair", "mug", "lamp", "box", "shelf", "bin", "pillow", "plant", "screen", "tool")
@@ -45,7 +45,7 @@ def test_cost_of_a_camera(robot: Robot, mode: str, reliability: ReliabilityPolic
         run_for(node, SECONDS)
         after, counts_after = node.program.usage(), node.counts()
     took = after.at_s - before.at_s
-    difference = {name: counts_after[name] - counts.get(name, 0) for name in counts_after}
+    difference = {name: counts_after[name] - counts[name] for name in counts_after}
     console.print(
         f"[bold]{mode}, {reliability.name.lower()}[/]: CPU {after.cpu_share_since(before):.1%} of a core, "
         f"{(camera.sent['color'] - sent) / took:.1f} Hz sent, memory {after.resident_mb:.0f} MB; {difference}"
@@ -79,19 +79,18 @@ def test_latency_of_a_question_while_mapping(crowded: tuple[Perception, Scripted
     node, _ = crowded
     ask = new_texts() if texts == "new" else iter(lambda: "something to sit on", None)
     node.query("something to sit on")
-    before, taken = node.counts(), []
-    for text, _ in zip(ask, range(QUESTIONS), strict=False):
+    before, taken, end = node.counts(), list[float](), time.perf_counter() + SECONDS
+    while not taken or time.perf_counter() < end:
         start = time.perf_counter()
-        assert node.query(text, top_k=5).success
+        assert node.query(next(ask), top_k=5).success
         taken.append(1000 * (time.perf_counter() - start))
     p50, p99 = np.percentile(taken, (50, 99))
     looked = node.counts()["looked"] - before["looked"]
     objects = node.list_objects().total
     console.print(
-        f"[bold]{texts}[/]: {objects} objects, p50 {p50:.1f} ms, p99 {p99:.1f} ms, worst {max(taken):.1f} ms; "
-        f"{looked} keyframes looked at meanwhile"
+        f"[bold]{texts}[/]: {objects} objects, {len(taken)} questions, {looked} keyframes looked at meanwhile: "
+        f"p50 {p50:.1f} ms, p99 {p99:.1f} ms, worst {max(taken):.1f} ms"
     )
-    assert looked > 0
 
 
 def test_flood_of_questions(crowded: tuple[Perception, ScriptedCamera]):
@@ -122,6 +121,12 @@ def looked_per_second(node: Perception, work) -> float:
     before, start = node.counts()["looked"], time.monotonic()
     work()
     return (node.counts()["looked"] - before) / (time.monotonic() - start)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def other_load() -> None:
+    """Say how busy the machine was before: on a busy one the figures are those of its other work."""
+    console.print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
 
 
 def run_for(node: Perception, seconds: float) -> None:

@@ -53,7 +53,8 @@ def ros_environment() -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "PYTHONFAULTHANDLER": "1",
     }
-    return clean | ours | ({} if sourced else {"AMENT_PREFIX_PATH": sys.prefix})
+    humble = {"ROS_LOCALHOST_ONLY": "1"} if os.environ.get("ROS_DISTRO") == "humble" else {}  # knows no discovery range
+    return clean | ours | humble | ({} if sourced else {"AMENT_PREFIX_PATH": sys.prefix})
 
 
 def enter_ros_environment() -> None:

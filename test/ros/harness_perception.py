@@ -134,10 +134,10 @@ class Perception:
         """The first diagnostics entry from now on of a camera that fits."""
         return self.wait_for_status(what, fits, name=f": camera {name}", timeout_s=timeout_s)
 
-    def counts(self) -> dict[str, int]:
+    def counts(self) -> Counter[str]:
         """How many frames came in, were fused, were keyframes and were looked at, up to now."""
         status = self.wait_for_status("pipeline", lambda it: True, name=": pipeline")
-        return _numbers_after("count: ", values_of(status))
+        return Counter(_numbers_after("count: ", values_of(status)))
 
     def drops(self) -> dict[str, int]:
         """What was left out, by reason: images, pairs and frames together."""
@@ -155,7 +155,7 @@ class Perception:
 
     def wait_for_more_keyframes(self, more: int, *, timeout_s: float = 30.0) -> None:
         """Return once so many more keyframes are in the map."""
-        wanted = self.counts().get("looked", 0) + more
+        wanted = self.counts()["looked"] + more
 
         def enough(status: DiagnosticStatus) -> bool:
             return _numbers_after("count: ", values_of(status)).get("looked", 0) >= wanted

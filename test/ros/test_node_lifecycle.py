@@ -1,10 +1,8 @@
 """The perception node comes up and goes down: as often as asked, with clear errors, and at once when told to end."""
 
 import signal
-from pathlib import Path
 
 import pytest
-from harness_camera import ScriptedCamera
 from harness_domain import CHECKOUT
 from harness_perception import (
     ACTIVATE,
@@ -16,9 +14,11 @@ from harness_perception import (
     UNCONFIGURED,
     Perception,
 )
-from harness_robot import QUICK, Robot
+from harness_robot import QUICK, SCENE_NODE, Robot
 from rcl_interfaces.msg import ParameterDescriptor, ParameterType
 from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters
+
+from ovseg3r_ros.srv import QueryObjects
 
 EXECUTABLE = CHECKOUT / "scripts" / "perception"
 CYCLES = 50
@@ -138,9 +138,14 @@ def values_of_parameters(node: Perception) -> dict[str, object]:
     return dict(zip(names, map(str, values), strict=True))
 
 
-def test_two_robots_in_one_domain_have_names_of_their_own(robot: Robot, tmp_path: Path):
-    program = robot.start_node(EXECUTABLE, QUICK | {"masks": str(tmp_path)}, remap=["__ns:=/robot1"])
-    node = robot.talk_to(program, "robot1/perception")
-    assert node.state() == UNCONFIGURED
-    camera = ScriptedCamera(robot.client, name="robot1")
-    assert not camera.publishers["color"].get_subscription_count()
+def test_all_names_of_a_robot_lie_in_its_namespace(robot: Robot):
+    program = robot.start_node(SCENE_NODE, QUICK, remap=["__ns:=/robot1"])
+    node = robot.talk_to(program, "robot1/perception", up=True)
+    robot.camera(name="robot1").wait_until_heard("color", "depth", "info")
+    node.client.call(QueryObjects, "/robot1/query_objects", QueryObjects.Request(text="cup"))
+    names = [name for name, _ in node.client.node.get_publisher_names_and_types_by_node("perception", "/robot1")]
+    assert [name for name in names if not name.startswith("/robot1/")] == [
+        "/diagnostics",
+        "/parameter_events",
+        "/rosout",
+    ]

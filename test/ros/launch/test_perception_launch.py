@@ -1,6 +1,6 @@
-"""The launch file brings the node up and takes it down cleanly, on machines with ROS 2's own launch.
+"""The launch file brings the node up and takes it down cleanly, where ROS 2 has its own launch.
 
-`launch_test test/ros/launch/test_perception_launch.py` runs it; test_launch_files.py starts the same file without launch.
+`launch_test test/ros/launch/test_perception_launch.py` runs it; test_launch_files.py starts the file without launch.
 """
 
 import unittest
