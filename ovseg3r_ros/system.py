@@ -7,8 +7,8 @@ from pathlib import Path
 
 from rclpy.node import Node
 
+from ovseg3r_core.language.aside import MiniLmAside
 from ovseg3r_core.language.coco import same_name
-from ovseg3r_core.language.minilm import MiniLm
 from ovseg3r_core.language.open_clip_text import open_clip_text
 from ovseg3r_core.language.vocabulary import Vocabulary, load_vocabulary
 from ovseg3r_core.live import Arrival, LiveConfig, LiveMap, LivePerception
@@ -86,7 +86,7 @@ class System:
             proposer, same_name, settings.method, device=device_of(config), map_frame=settings.input.map_frame
         )
         self.live = LivePerception(perception, settings.live, self._take_map, self._now_s)
-        encoder = MiniLm()
+        self._encoder = encoder = MiniLmAside()
         visual = open_clip_text(proposer.encoder.source) if isinstance(proposer, EmbedsMasks) else None
         engine = QueryEngine(encoder, visual=visual)
         engine.match("anything", ["cup"])  # the first question must not pay for encoding all known words
@@ -125,6 +125,7 @@ class System:
         self.deactivate()
         for part in (self._diagnostics, self._services, self._publisher, self._keeper):
             part.destroy()
+        self._encoder.close()
 
     def configure_output(self, config: OutputConfig) -> None:
         """Other standing texts and colours from now on; raises Rejected where a text is no question."""
