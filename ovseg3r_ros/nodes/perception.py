@@ -4,6 +4,7 @@ unconfigured ─ configure ─► networks loaded, the last map taken up, servic
 inactive     ─ activate  ─► cameras are listened to, and the map grows and is published
 """
 
+import gc
 import logging
 import os
 import signal
@@ -89,9 +90,10 @@ class PerceptionNode(LifecycleNode):
 
     def close(self) -> None:
         """Stop whatever runs, and save the map."""
-        system, self._system = self._system, None
-        if system is not None:
-            system.close()
+        if self._system is not None:
+            self._system.close()
+            self._system = None
+            gc.collect()  # its parts know each other: half a gigabyte would wait for the collector's next round
 
     @property
     def _running(self) -> System:

@@ -15,9 +15,9 @@ from harness_domain import enter_ros_environment
 
 enter_ros_environment()
 
-from harness_camera import THINGS, ScriptedCamera, walk  # noqa: E402
+from harness_camera import ScriptedCamera  # noqa: E402
 from harness_perception import Perception  # noqa: E402
-from harness_robot import Robot, log_of_programs  # noqa: E402
+from harness_robot import Robot, log_of_programs, map_scene  # noqa: E402
 
 collect_ignore = ["launch"]  # launch_testing tests, for machines that have it: `launch_test test/ros/launch/FILE`
 
@@ -61,10 +61,5 @@ def scene_camera(shared_robot: Robot) -> ScriptedCamera:
 def mapped(shared_robot: Robot, scene_camera: ScriptedCamera, map_directory: Path) -> Perception:
     """A node that has mapped the whole scene, and rests."""
     node = shared_robot.perception({"map_directory": str(map_directory)})
-    scene_camera.wait_until_heard()
-    with scene_camera.run():
-        node.wait_for_objects(THINGS)
-        seen = scene_camera.sent["color"] + len(walk()) // 2
-        shared_robot.client.until(lambda: scene_camera.sent["color"] >= seen, "one whole walk")
-    node.wait_until_settled()
+    map_scene(node, scene_camera)
     return node

@@ -95,8 +95,11 @@ class Perception:
         return self.client.call(Trigger, "/reset_map", Trigger.Request())
 
     def objects(self) -> dict[str, ObjectInstance]:
-        """The objects of now by name; a scene of the tests has one of each."""
-        return {instance.label: instance for instance in self.list_objects(page_size=1000).objects}
+        """The objects of now by name; the scene of the tests has one of each, so that two of a name are a mistake."""
+        found = self.list_objects(page_size=1000).objects
+        by_label = {instance.label: instance for instance in found}
+        assert len(by_label) == len(found), [(it.id, it.label, it.observations, it.centroid) for it in found]
+        return by_label
 
     def wait_for_objects(self, labels: Sequence[str], *, timeout_s: float = 40.0) -> dict[str, ObjectInstance]:
         """The objects of the first published map with all these names, by name."""

@@ -6,11 +6,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
-from harness_camera import ScriptedCamera, Shot
+from harness_camera import THINGS, ScriptedCamera, Shot
 from harness_client import Client
 from harness_domain import reserved_domain
 from harness_perception import Perception
 from harness_process import Program
+
+from ovseg3r_ros.msg import ObjectInstance
 
 SCENE_NODE = Path(__file__).with_name("scene_node.py")
 QUICK: dict[str, object] = {
@@ -81,6 +83,16 @@ class Robot:
     def camera(self, shots: Sequence[Shot] = (), **options: object) -> ScriptedCamera:
         """A camera of the scene, not running yet."""
         return self._stack.enter_context(ScriptedCamera(self.client, shots, **options))
+
+
+def map_scene(node: Perception, camera: ScriptedCamera) -> dict[str, ObjectInstance]:
+    """Let the camera walk through the scene until everything is known well; the objects, when the node rests."""
+    camera.wait_until_heard()
+    with camera.run():
+        node.wait_for_objects(THINGS)
+        node.wait_for_more_keyframes(15)
+    node.wait_until_settled()
+    return node.objects()
 
 
 def log_of_programs(robots: Sequence[Robot]) -> list[tuple[str, str]]:

@@ -23,7 +23,7 @@ from harness_faults import (
     stuck,
 )
 from harness_perception import ACTIVATE, CLEANUP, CONFIGURE, DEACTIVATE, Perception, level_of
-from harness_robot import Robot
+from harness_robot import Robot, map_scene
 
 from ovseg3r_ros.msg import ObjectInstance
 
@@ -56,12 +56,9 @@ def awake(shared_robot: Robot, tmp_path_factory: pytest.TempPathFactory) -> Perc
 def known_ids(awake: Perception, shared_robot: Robot) -> dict[str, int]:
     """The ids of the things in a map that the node has made and saved."""
     with ScriptedCamera(shared_robot.client) as camera:
-        camera.wait_until_heard()
-        with camera.run():
-            awake.wait_for_objects(THINGS)
-    awake.wait_until_settled()
+        objects = map_scene(awake, camera)
     assert awake.save_map("known").success
-    return ids_of(awake.objects())
+    return ids_of(objects)
 
 
 @pytest.fixture
@@ -201,11 +198,7 @@ def test_a_bag_that_starts_over_keeps_or_resets_the_map(robot: Robot, policy: st
     node = robot.perception({"on_time_jump": policy, "use_sim_time": True})
     clock = SimClock(robot.client)
     camera = robot.camera(clock=clock)
-    camera.wait_until_heard()
-    with camera.run():
-        node.wait_for_objects(THINGS)
-    node.wait_until_settled()
-    first = ids_of(node.objects())
+    first = ids_of(map_scene(node, camera))
     with camera.run():
         for _ in range(3):
             before = len(node.instances.messages)

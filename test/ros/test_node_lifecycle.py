@@ -25,6 +25,7 @@ CYCLES = 50
 CLEAN_EXIT_S = 5.0
 
 
+@pytest.mark.slow
 def test_fifty_cycles_leave_nothing_behind(robot: Robot):
     node = robot.perception()
     camera = robot.camera()
