@@ -90,7 +90,7 @@ def map_scene(node: Perception, camera: ScriptedCamera) -> dict[str, ObjectInsta
     camera.wait_until_heard()
     with camera.run():
         node.wait_for_objects(THINGS)
-        node.wait_for_more_keyframes(15)
+        node.wait_for_more_keyframes(10)
     node.wait_until_settled()
     return node.objects()
 

@@ -33,15 +33,16 @@ class TestRunning(unittest.TestCase):
     """While it runs."""
 
     def test_a_question_is_answered_before_anything_is_mapped(self) -> None:
-        with rclpy.init():
-            node = rclpy.create_node("test_client")
-            client = node.create_client(QueryObjects, "query_objects")
-            self.assertTrue(client.wait_for_service(START_S), "query_objects did not come up")
-            future = client.call_async(QueryObjects.Request(text="cup"))
-            rclpy.spin_until_future_complete(node, future, timeout_sec=10)
-            self.assertTrue(future.done(), "no answer within 10 s")
-            self.assertEqual((future.result().success, future.result().verdict), (True, "blind"))
-            node.destroy_node()
+        rclpy.init()
+        self.addCleanup(rclpy.try_shutdown)
+        node = rclpy.create_node("test_client")
+        client = node.create_client(QueryObjects, "query_objects")
+        self.assertTrue(client.wait_for_service(START_S), "query_objects did not come up")
+        future = client.call_async(QueryObjects.Request(text="cup"))
+        rclpy.spin_until_future_complete(node, future, timeout_sec=10)
+        self.assertTrue(future.done(), "no answer within 10 s")
+        self.assertEqual((future.result().success, future.result().verdict), (True, "blind"))
+        node.destroy_node()
 
 
 @launch_testing.post_shutdown_test()
