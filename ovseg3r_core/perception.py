@@ -32,6 +32,7 @@ from ovseg3r_core.mapping.structure import StructureConfig, find_structure, stru
 from ovseg3r_core.masks.proposer import EmbedsMasks, MaskProposer
 from ovseg3r_core.reconstruction.incidence import Incidence, IncidenceConfig, see_points
 from ovseg3r_core.reconstruction.keyframes import KeyframeConfig, KeyframeSelector
+from ovseg3r_core.reconstruction.surface import extract_cloud
 from ovseg3r_core.reconstruction.tsdf import TsdfConfig, TsdfVolume
 from ovseg3r_core.stopwatch import Stopwatch
 from ovseg3r_core.types import Frame, LiftedMask, SceneCloud, ViewIncidence
@@ -253,8 +254,8 @@ class Perception:
     def _extract(self) -> SceneCloud:
         with self.clock("extract"):
             with self._surface:
-                crossings = self.volume.crossings()
-            return crossings.cloud()
+                field = self.volume.read()
+            return extract_cloud(field)
 
     def _place(self, view: View, former: Mapping[Placed, int] = NOWHERE) -> None:
         """Lift the masks of one view and place them on the objects of the map."""

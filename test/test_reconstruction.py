@@ -6,13 +6,15 @@ import cv2
 import numpy as np
 import pytest
 from scenes import BOX_ROOM, AnalyticScene, Ball, Block, Plane, box_room, camera, look_at, orbit, render
+from scipy.spatial import KDTree
 
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.geometry import back_project, project, transform
 from ovseg3r_core.reconstruction.depth_edges import depth_edges
 from ovseg3r_core.reconstruction.incidence import Incidence, IncidenceConfig, see_points
 from ovseg3r_core.reconstruction.keyframes import KeyframeConfig, KeyframeSelector
-from ovseg3r_core.reconstruction.tsdf import TsdfConfig, TsdfVolume, thin
+from ovseg3r_core.reconstruction.surface import thin, zero_crossings
+from ovseg3r_core.reconstruction.tsdf import TsdfConfig, TsdfVolume
 from ovseg3r_core.types import Frame, SceneCloud
 
 SMALL = TsdfConfig(memory_budget_mb=64.0)
@@ -324,3 +326,30 @@ def test_thin_wall_seen_from_both_sides_keeps_both_faces():
         face = (np.abs(cloud.xyz[:, 1] - side) < 0.01) & (np.abs(cloud.xyz[:, 0]) < 0.45)
         assert face.sum() > 1_000
         assert np.median(cloud.normal[face, 1]) * side > 0
+
+
+def test_the_surface_is_the_one_that_open3d_extracts():
+    room = box_room(frames=4, width=320, height=240)
+    volume = TsdfVolume()
+    for frame in room.frames:
+        volume.integrate(frame)
+    field = volume.read()
+    own = zero_crossings(field)
+    theirs = volume._grid.extract_point_cloud(weight_threshold=field.min_weight).point
+    distance, nearest = KDTree(theirs.positions.numpy()).query(own.xyz)
+    assert len(own.xyz) == len(theirs.positions) > 10_000
+    assert distance.max() < 1e-5
+    assert np.abs(theirs.colors.numpy()[nearest] * 255 - own.color).max() < 0.01
+    agreement = np.sum(theirs.normals.numpy()[nearest] * own.normal, axis=1)
+    assert np.percentile(agreement, 1) > 0.999
+
+
+def test_the_field_that_was_read_does_not_change_with_the_volume():
+    room = box_room(frames=2, width=160, height=120)
+    volume = TsdfVolume()
+    volume.integrate(room.frames[0])
+    field = volume.read()
+    before = field.weight.copy()
+    volume.integrate(room.frames[1])
+    assert np.array_equal(field.weight, before)
+    assert len(volume.read().place) >= len(field.place)

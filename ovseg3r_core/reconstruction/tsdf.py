@@ -14,8 +14,9 @@ from numpy import ndarray
 
 from ovseg3r_core.checks import DEPTH_LIMIT_M, Rejected
 from ovseg3r_core.config import Within, check_ranges
-from ovseg3r_core.geometry import invert, voxel_keys
+from ovseg3r_core.geometry import invert
 from ovseg3r_core.reconstruction.depth_edges import depth_edges
+from ovseg3r_core.reconstruction.surface import VoxelBlocks, extract_cloud
 from ovseg3r_core.types import Frame, SceneCloud
 
 _VOXEL_BYTES = 5 * 4  # distance, weight and three colours; 16-bit weights would wrap after 36 minutes at 30 Hz
@@ -115,20 +116,22 @@ class TsdfVolume:
 
         The same frames give the same cloud, point for point, whatever the threads did.
         """
-        return self.crossings().cloud()
+        return extract_cloud(self.read())
 
-    def crossings(self) -> "Crossings":
-        """What `extract` reads from the volume; nobody may fuse meanwhile."""
-        weight = min(self.config.min_weight, self.config.min_weight_share * self.frames)
-        cloud = self._grid.extract_point_cloud(weight_threshold=weight).cpu().point if self.blocks else {}
-        if "positions" not in cloud or not len(cloud["positions"]):
-            nothing = np.zeros((0, 3), np.float32)
-            return Crossings(xyz=nothing, color=nothing, normal=nothing, voxel_m=self.config.voxel_size_m)
-        return Crossings(
-            xyz=cloud["positions"].numpy(),
-            color=cloud["colors"].numpy() * 255,
-            normal=cloud["normals"].numpy(),
+    def read(self) -> VoxelBlocks:
+        """A copy of the field, for `extract_cloud`; nobody may fuse meanwhile."""
+        used = self._grid.hashmap().active_buf_indices().cpu().numpy().astype(np.int64)
+
+        def copied(attribute: o3c.Tensor) -> ndarray:
+            return np.take(attribute.cpu().numpy(), used, axis=0)
+
+        return VoxelBlocks(
+            place=copied(self._grid.hashmap().key_tensor()),
+            distance=copied(self._grid.attribute("tsdf"))[..., 0],
+            weight=copied(self._grid.attribute("weight"))[..., 0],
+            color=copied(self._grid.attribute("color")),
             voxel_m=self.config.voxel_size_m,
+            min_weight=min(self.config.min_weight, self.config.min_weight_share * self.frames),
         )
 
     def _usable_depth(self, frame: Frame) -> Float32[ndarray, "height width"]:
@@ -164,47 +167,3 @@ class TsdfVolume:
         if len(blocks) <= free:
             return [blocks]
         return [blocks[i : i + _SPARE_BLOCKS] for i in range(0, len(blocks), _SPARE_BLOCKS)]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Crossings:
-    """Where the surface crosses the edges of the voxels: up to three places a voxel."""
-
-    xyz: Float32[ndarray, "crossings 3"]
-    color: Float32[ndarray, "crossings 3"]
-    normal: Float32[ndarray, "crossings 3"]
-    voxel_m: float
-
-    def cloud(self) -> SceneCloud:
-        """One point a voxel."""
-        return thin(self.xyz, self.color, self.normal, self.voxel_m)
-
-
-def thin(
-    xyz: Float32[ndarray, "crossings 3"],
-    color: Float32[ndarray, "crossings 3"],
-    normal: Float32[ndarray, "crossings 3"],
-    voxel_m: float,
-) -> SceneCloud:
-    """One point a voxel: the mean of the up to three places where the surface crosses its edges, in voxel order.
-
-    Crossings without a finite position or normal are left out.
-    """
-    length = np.linalg.norm(normal, axis=1)
-    good = np.isfinite(xyz).all(axis=1) & np.isfinite(length) & (length > 1e-6)
-    xyz, color, normal = xyz[good], color[good], normal[good]
-    if not len(xyz):
-        return SceneCloud.empty()
-    # Two coordinates of a crossing are whole voxels: half a voxel on, rounding no longer decides where they fall.
-    keys = voxel_keys(xyz + np.float32(voxel_m / 2), voxel_m)
-    order = np.lexsort((xyz[:, 2], xyz[:, 1], xyz[:, 0], keys))
-    starts = np.flatnonzero(np.diff(keys[order], prepend=keys[order[0]] - 1))
-    counts = np.diff(starts, append=len(order))[:, None]
-    xyz, color, normal = (np.add.reduceat(values[order], starts) / counts for values in (xyz, color, normal))
-    length = np.linalg.norm(normal, axis=1, keepdims=True)
-    solid = length[:, 0] > 1e-3  # a sheet seen from both sides may cancel its normals out
-    return SceneCloud(
-        xyz=xyz[solid].astype(np.float32),
-        color=np.clip(np.rint(color[solid]), 0, 255).astype(np.uint8),
-        normal=(normal[solid] / length[solid]).astype(np.float32),
-    )

@@ -57,6 +57,8 @@ class Program:
             words = [sys.executable, *words]
         self.name = Path(words[1] if words[0] == sys.executable else words[0]).name
         self.log = Log()
+        self.shared_memory: set[Path] = set()
+        """Lock files of the DDS shared memory that it used when it was last sent a signal, its own and others'."""
         self._process = subprocess.Popen(
             words,
             env=ros_environment() | {"ROS_DOMAIN_ID": str(domain)} | (extra or {}),
@@ -106,6 +108,7 @@ class Program:
 
     def signal(self, number: signal.Signals) -> None:
         """Send it, and all that it started, a signal."""
+        self.shared_memory |= shared_memory_locks(self.pid)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, number)
 
@@ -116,11 +119,10 @@ class Program:
 
     def kill(self) -> None:
         """End it at once, in the middle of whatever it does."""
-        locks = shared_memory_locks(self.pid)
         self.signal(signal.SIGKILL)
         self._process.wait(10)
         self._reader.join(5)
-        for lock in locks:
+        for lock in self.shared_memory:
             remove_segment(lock)
 
     def __enter__(self) -> "Program":
