@@ -24,9 +24,11 @@ class Cut:
     def __post_init__(self) -> None:
         """Check that every part has an id and a place of its own."""
         if not 2 <= len(self.seeds) <= MAX_SEEDS or not np.isfinite(self.seeds).all():
-            raise Rejected("bad_edit", f"split needs 2 to {MAX_SEEDS} finite seeds, one on each thing: {self.seeds}")
+            raise Rejected(
+                "bad_edit", f"split needs 2 to {MAX_SEEDS} finite seeds, one on each thing; it got {len(self.seeds)}"
+            )
         if len(set(self.seeds)) != len(self.seeds) or len(set(self.ids)) != len(self.seeds):
-            raise Rejected("bad_edit", f"split needs different seeds, and an id for each: {self.ids} at {self.seeds}")
+            raise Rejected("bad_edit", f"split needs different seeds, and an id for each: {self.seeds}")
 
     def part_of(self, xyz_map: Float32[ndarray, "points 3"]) -> Int32[ndarray, " points"]:
         """The id of the part that each point belongs to."""

@@ -143,6 +143,11 @@ def run(masks: BuildMasks = build_masks) -> int:
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the second Ctrl-C of an impatient person loses no map
         node.close()
+        executor.remove_node(node)
+        node.destroy_node()
+        rclpy.try_shutdown()
+        del node, executor
+        gc.collect()  # with the last handle goes the shared memory of its topics, 70 MB
     return 0
 
 

@@ -78,7 +78,7 @@ def new_texts() -> Iterator[str]:
 @pytest.mark.parametrize("texts", ["new", "asked before"])
 def test_latency_of_a_question(crowded: tuple[Perception, ScriptedCamera], texts: str, mapping: bool):
     node, camera = crowded
-    node.wait_until_settled()
+    node.wait_until_settled(timeout_s=120)
     with camera.run(MAPPED_HZ) if mapping else nullcontext():
         measure_answers(node, f"{texts}, {'while mapping' if mapping else 'at rest'}", texts)
 

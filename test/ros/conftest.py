@@ -1,5 +1,6 @@
 """What the tests over real DDS share: a clean environment, a robot a test, and the logs of its programs on failure."""
 
+import signal
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ with warnings.catch_warnings():  # what ROS imports itself warns of Python modul
 from harness_domain import enter_ros_environment
 
 enter_ros_environment()
+signal.signal(signal.SIGTERM, signal.default_int_handler)  # a run that is told to end takes its programs with it
 
 from harness_camera import ScriptedCamera  # noqa: E402
 from harness_perception import Perception  # noqa: E402

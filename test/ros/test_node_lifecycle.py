@@ -1,5 +1,6 @@
 """The perception node comes up and goes down: as often as asked, with clear errors, and at once when told to end."""
 
+import os
 import signal
 
 import pytest
@@ -14,6 +15,7 @@ from harness_perception import (
     UNCONFIGURED,
     Perception,
 )
+from harness_process import shared_memory_locks
 from harness_robot import QUICK, SCENE_NODE, Robot
 from rcl_interfaces.msg import ParameterDescriptor, ParameterType
 from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters
@@ -100,6 +102,18 @@ def test_it_ends_at_once_before_it_is_configured(robot: Robot):
     assert node.state() == UNCONFIGURED
     node.forget()
     assert node.program.terminate(CLEAN_EXIT_S) == 0
+
+
+def test_its_shared_memory_ends_with_it(robot: Robot):
+    """70 MB a node: a robot whose node is restarted now and then must not run out of memory."""
+    node = robot.perception()
+    node.forget()
+    node.program.signal(signal.SIGTERM)
+    assert node.program.wait(CLEAN_EXIT_S) == 0
+    others = shared_memory_locks(os.getpid())  # the test's own
+    segments = [lock for lock in node.program.shared_memory - others if "port" not in lock.name]
+    assert segments
+    assert not [lock for lock in segments if lock.exists()]
 
 
 @pytest.mark.parametrize(
