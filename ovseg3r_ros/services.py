@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from rclpy.callback_groups import CallbackGroup, MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile
 from rclpy.service import Service
 from std_srvs.srv import Trigger
 
@@ -34,6 +35,7 @@ from ovseg3r_ros.srv import (
 )
 
 DEFAULT_TOP_K, DEFAULT_PAGE, MAX_PAGE = 10, 100, 1000
+_REQUESTS_KEPT = 1000
 BUILT_IN_VOCABULARIES = ("default", "scannet200", "scannet20")
 
 
@@ -80,7 +82,8 @@ class MapServices:
         ]
 
     def _serve(self, kind: type, name: str, handler: Callable, group: CallbackGroup) -> Service:
-        return self._node.create_service(kind, name, handler, callback_group=group)
+        waiting = QoSProfile(depth=_REQUESTS_KEPT)  # the default of 10 leaves the eleventh of a crowd without an answer
+        return self._node.create_service(kind, name, handler, callback_group=group, qos_profile=waiting)
 
     def destroy(self) -> None:
         """Take the services away."""
