@@ -8,16 +8,19 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 class _ToRos(logging.Handler):
     def __init__(self, logger: RcutilsLogger) -> None:
         super().__init__()
-        self._tell = {
-            logging.DEBUG: logger.debug,
-            logging.INFO: logger.info,
-            logging.WARNING: logger.warning,
-            logging.ERROR: logger.error,
-            logging.CRITICAL: logger.fatal,
-        }
+        self._logger = logger
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._tell.get(record.levelno, self._tell[logging.INFO])(self.format(record))
+        """Each level on a line of its own: rclpy refuses a line that logs at different levels."""
+        message = self.format(record)
+        if record.levelno >= logging.ERROR:
+            self._logger.error(message)
+        elif record.levelno >= logging.WARNING:
+            self._logger.warning(message)
+        elif record.levelno >= logging.INFO:
+            self._logger.info(message)
+        else:
+            self._logger.debug(message)
 
 
 def to_ros(logger: RcutilsLogger) -> None:

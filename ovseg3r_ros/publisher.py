@@ -17,6 +17,7 @@ from ovseg3r_ros.outputs.clouds import instance_cloud
 from ovseg3r_ros.outputs.detections import detection_array
 from ovseg3r_ros.outputs.events import query_state
 from ovseg3r_ros.outputs.instances import instance_array
+from ovseg3r_ros.outputs.labelled_map import LabelledMap
 from ovseg3r_ros.outputs.labels import label_info
 from ovseg3r_ros.outputs.markers import marker_array
 
@@ -71,6 +72,13 @@ class MapPublisher:
         shown = self._answers.shown
         if shown.revision == self._published or not self._node.context.ok():  # nobody hears a node that was ended
             return
+        try:
+            self._send(shown)
+        except RuntimeError:  # of rcl, where the node is ended in between
+            if self._node.context.ok():
+                raise
+
+    def _send(self, shown: LabelledMap) -> None:
         config, standing = self._config, [answer.asked for answer in shown.answers]
         frame, stamp_ns = shown.snapshot.map_frame, shown.stamp_ns
         self._labels.publish(label_info(shown.vocabulary, standing, stamp_ns=stamp_ns, map_frame=frame))
