@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from ovseg3r_core.cli_tables import answer_table, objects_table, report_text, weights_table
+from ovseg3r_core.devices import pick_device
 from ovseg3r_core.models import FetchFailed
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def segment(
     from ovseg3r_core.language.minilm import MiniLm
     from ovseg3r_core.language.naming import Namer
     from ovseg3r_core.language.open_clip_text import open_clip_text
-    from ovseg3r_core.language.vocabulary import UNNAMED, load_vocabulary
+    from ovseg3r_core.language.vocabulary import load_vocabulary
     from ovseg3r_core.mapping.visual_queries import name_by_looks
     from ovseg3r_core.masks.build import build_proposer
     from ovseg3r_core.run import OnPoints, config_of, perceive, write_run
@@ -128,7 +129,7 @@ def segment(
     source = open_sequence(sequence, format, parse_range(frames))
     target = OnPoints(xyz=read_points_ply(on_points), scene=scene or source.name) if on_points else None
     with err.status("loading the networks"):
-        where = pick_device(device)
+        where = pick_device(device.value, "--device")
         proposer = build_proposer(masks, device=where, vocabulary=names.names if vocabulary else None)
         encoder = MiniLm()
     perception = perceive(source, proposer, config, device=where, console=err)
@@ -138,7 +139,7 @@ def segment(
             snapshot = name_by_looks(snapshot, names, open_clip_text(snapshot.embeddings.encoder.source, where))
         namer = Namer(names, encoder)
         if not vocabulary:  # names that the masks brought and the default lacks; one that was asked for is kept to
-            brought = sorted({record.label for record in snapshot.objects if namer.name(record.label) == UNNAMED})
+            brought = namer.lacking(record.label for record in snapshot.objects)
             namer = Namer(names.with_names(brought), encoder)
         report = write_run(out_dir, perception, snapshot, namer, start, target)
     if as_json:
@@ -182,7 +183,7 @@ def demo(out_dir: OutPath = Path("demo_out"), device: Device = Device.auto) -> N
     """See the main job at work: a real RGB-D frame and a furnished room with known truth, mapped and queried."""
     from ovseg3r_core.demo import run_demo
 
-    run_demo(out_dir, pick_device(device), out, err)
+    run_demo(out_dir, pick_device(device.value, "--device"), out, err)
 
 
 @app.command(epilog="Examples:\n\n  ovseg3r bag recordings/office office_bag")
@@ -268,15 +269,6 @@ def encoder_of(snapshot: "MapSnapshot", clip: str | None) -> "TextEncoder | None
             soft_wrap=True,
         )
         return None
-
-
-def pick_device(device: Device) -> str:
-    """ "cuda" where it is asked for, or there; else "cpu"."""
-    import torch
-
-    if device is Device.cuda and not torch.cuda.is_available():
-        raise ValueError("--device cuda, but torch finds no CUDA device here: use --device cpu")
-    return "cuda" if device is not Device.cpu and torch.cuda.is_available() else "cpu"
 
 
 def parse_range(text: str) -> slice:

@@ -7,7 +7,6 @@ A slow stage never blocks a faster one: each takes what it can, the oldest of th
 The newest keyframe is looked at first, and those before it when the camera rests.
 """
 
-import logging
 import threading
 import time
 from collections import Counter
@@ -25,8 +24,6 @@ from ovseg3r_core.perception import Perception
 from ovseg3r_core.rolling import RollingWindow
 from ovseg3r_core.stage import Stage
 from ovseg3r_core.types import Frame
-
-logger = logging.getLogger(__name__)
 
 _FUSE_NICENESS, _LOOK_NICENESS, _REFINE_NICENESS = 3, 8, 10  # whoever asks a question goes first
 _WINDOW_S = 60.0
@@ -92,7 +89,6 @@ class LivePerception:
         self.fused_age_s, self.looked_age_s = RollingWindow(_WINDOW_S), RollingWindow(_WINDOW_S)
         self.refined_in_s = RollingWindow(_WINDOW_S)
         self._stamp_s = 0.0
-        self._unrefined = 0
         self._counting, self._publishing = threading.Lock(), threading.Lock()
         left_out = self._left_out
         self._fuse = Stage("fuse", config.frame_queue, self._do_fuse, left_out, niceness=_FUSE_NICENESS)
@@ -122,7 +118,7 @@ class LivePerception:
     @property
     def busy(self) -> bool:
         """Whether anything that came in is still being worked on."""
-        return self._fuse.busy or self._look.busy or self._refine.busy or self._unrefined > 0
+        return self._fuse.busy or self._look.busy or self._refine.busy or self.perception.unrefined > 0
 
     def start(self) -> None:
         """Start the workers."""
@@ -152,13 +148,13 @@ class LivePerception:
     def reset(self) -> LiveMap:
         """Forget the map."""
         self.perception.reset()
-        self._stamp_s, self._unrefined = 0.0, 0
+        self._stamp_s = 0.0
         return self._publish()
 
     def resume(self, snapshot: MapSnapshot, memory: Memory) -> LiveMap:
         """Go on from a saved map."""
         self.perception.resume(snapshot, memory)
-        self._stamp_s, self._unrefined = max((view.stamp_s for view in memory.views), default=0.0), 0
+        self._stamp_s = max((view.stamp_s for view in memory.views), default=0.0)
         return self._publish()
 
     def _do_fuse(self, arrival: Arrival) -> None:
@@ -174,22 +170,19 @@ class LivePerception:
         self.perception.look(keyframe)
         self._count("looked")
         self._stamp_s = max(self._stamp_s, keyframe.stamp_s)
-        self._unrefined += 1
         self._publish()
         self.looked_age_s.add(self._now_s() - keyframe.stamp_s)
-        every = self.perception.config.refine_every
-        if every and self._unrefined >= every:
+        if self.perception.refinement_is_due:
             self._refine.put(None)
 
     def _settle(self) -> None:
-        if self._unrefined and not self._refine.busy:
+        if self.perception.unrefined and not self._refine.busy:
             self._refine.put(None)
 
     def _do_refine(self, _: None) -> None:
-        before, start = self._unrefined, time.perf_counter()
+        start = time.perf_counter()
         self.perception.refine()
         self.refined_in_s.add(time.perf_counter() - start)
-        self._unrefined = max(0, self._unrefined - before)
         self._publish()
 
     def _publish(self) -> LiveMap:

@@ -107,15 +107,23 @@ class Perception:
             self.keyframes: dict[str, KeyframeSelector] = {}
             self.objects = ObjectMap(self.config.mapping, self._same_name)
             self.views: list[View] = []
+            self._refined_views = 0
 
     def resume(self, snapshot: MapSnapshot, memory: Memory) -> None:
-        """Go on from a saved map: its keyframes are fused again, its objects, ids and edits are as they were."""
+        """Go on from a saved map: its keyframes are fused again, its objects, ids and edits are as they were.
+
+        A keyframe that today's settings of the surface refuse is counted; its masks stay.
+        """
         self.reset()
         with self._surface, self._map:
             for view in memory.views:
-                self.volume.integrate(view.frame())
+                try:
+                    self.volume.integrate(view.frame())
+                except Rejected as rejected:
+                    self.count(rejected)
             self.objects = ObjectMap.restored(self.config.mapping, self._same_name, snapshot, memory)
             self.views = list(memory.views)
+            self._refined_views = len(self.views)
 
     def integrate(self, item: Frame | Rejected) -> None:
         """Take one frame of the stream; what cannot be used is counted under its reason."""
@@ -123,10 +131,20 @@ class Perception:
             keyframe = self.fuse(item)
             if keyframe is not None:
                 self.look(keyframe)
-                if self.config.refine_every and len(self.views) % self.config.refine_every == 0:
+                if self.refinement_is_due:
                     self.refine()
         except Rejected as rejected:
             self.count(rejected)
+
+    @property
+    def unrefined(self) -> int:
+        """Views that came after the last look at all views together."""
+        return len(self.views) - self._refined_views
+
+    @property
+    def refinement_is_due(self) -> bool:
+        """Whether enough views have come for the next look at all views together."""
+        return 0 < self.config.refine_every <= self.unrefined
 
     def count(self, rejected: Rejected) -> None:
         """Count what was left out under its reason; the first few of each are told."""
@@ -156,8 +174,10 @@ class Perception:
             Rejected: `view_budget` where no more keyframes are kept, `map_reset` where the map that it belongs to is
                 gone by now.
         """
+        if len(self.views) >= self.config.max_views:
+            raise Rejected("view_budget", f"frame {keyframe.index}: {self.config.max_views} keyframes are kept already")
         objects = self.objects
-        explained = self._explained(keyframe)
+        explained = self._explained(keyframe, objects)
         with self.clock("masks"):
             masks = self.proposer.propose(keyframe, explained)
         with self.clock("lift"):
@@ -171,7 +191,8 @@ class Perception:
 
     def refine(self) -> None:
         """Look at all views together: lift every mask onto the present surface and redraw the objects."""
-        objects, views = self.objects, tuple(self.views)
+        with self._map:
+            objects, views = self.objects, tuple(self.views)
         cloud = self._extract()
         with self.clock("refine"):
             seen, lifted = [], []
@@ -187,6 +208,7 @@ class Perception:
                 for view in self.views[len(views) :]:
                     self._place(view, former)
                 self._tell_structure()
+                self._refined_views = len(views)
 
     def edit(self, operation: Operation) -> tuple[int, ...]:
         """Let an operator correct the map; gives the ids of the objects that the edit left.
@@ -239,15 +261,13 @@ class Perception:
             for selector in self.keyframes.values():
                 selector.config = config.keyframes
 
-    def _explained(self, keyframe: Frame) -> Bool[ndarray, "height width"]:
+    def _explained(self, keyframe: Frame, objects: ObjectMap) -> Bool[ndarray, "height width"]:
         """The pixels of a keyframe that show what the map knows well already."""
-        if len(self.views) >= self.config.max_views:
-            raise Rejected("view_budget", f"frame {keyframe.index}: {self.config.max_views} keyframes are kept already")
         cloud = self._extract()
         with self._map:
-            self.objects.follow(cloud)
-            owner = self.objects.ownership.owner
-            known = {o.id for o in self.objects.objects.values() if o.views >= self.config.explained_after_views}
+            objects.follow(cloud)
+            owner = objects.ownership.owner
+            known = {o.id for o in objects.objects.values() if o.views >= self.config.explained_after_views}
         seen = see_points(cloud.xyz, keyframe, self.config.incidence)
         return explained_pixels(owner, seen, known, *keyframe.depth_m.shape)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.language.encoder import TextEncoder
 from ovseg3r_core.language.naming import Namer
-from ovseg3r_core.language.vocabulary import UNNAMED, Vocabulary, default_vocabulary
+from ovseg3r_core.language.vocabulary import Vocabulary, default_vocabulary
 from ovseg3r_core.live import LiveMap
 from ovseg3r_core.mapping.edits import Edits
 from ovseg3r_core.mapping.queries import QueryEngine
@@ -125,8 +125,7 @@ class Answers:
         """
         new = set(self._newest.edits.labels.values()) - set(self._vocabulary.names)
         if self._named_from == default_vocabulary():
-            records = self._newest.snapshot.objects
-            new |= {r.label for r in records if self._namer.name(r.label) == UNNAMED} - set(self._vocabulary.names)
+            new.update(self._namer.lacking(record.label for record in self._newest.snapshot.objects))
         if new:
             grown = self._vocabulary.with_names(sorted(new))
             check_class_ids(grown)

@@ -179,7 +179,7 @@ def vocabulary_of(name: str, names: list[str]) -> Vocabulary:
         return Vocabulary(name="own", names=tuple(names), ids=tuple(range(1, len(names) + 1)))
     if name not in ("", *BUILT_IN_VOCABULARIES):  # a service must not read any file that somebody names
         raise Rejected("bad_vocabulary", f"no vocabulary {name[:100]!r}; there is {', '.join(BUILT_IN_VOCABULARIES)}")
-    return load_vocabulary(None if name in ("", "default") else name)
+    return load_vocabulary(name or None)
 
 
 def _operation_of(request: EditObject.Request) -> operator.Operation:

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from rclpy.node import Node
 
+from ovseg3r_core.devices import pick_device
 from ovseg3r_core.language.aside import MiniLmAside
 from ovseg3r_core.language.coco import same_name
 from ovseg3r_core.language.open_clip_text import open_clip_text
@@ -20,7 +21,7 @@ from ovseg3r_core.stage import step_back
 from ovseg3r_core.types import Frame
 from ovseg3r_ros.answers import Answers
 from ovseg3r_ros.config import InputConfig, NodeConfig, OutputConfig
-from ovseg3r_ros.health import Diagnostics
+from ovseg3r_ros.diagnostics import Diagnostics
 from ovseg3r_ros.inputs.cameras import Cameras
 from ovseg3r_ros.map_directory import MapDirectory, default_root
 from ovseg3r_ros.map_keeper import MapKeeper
@@ -40,14 +41,6 @@ class Settings:
     output: OutputConfig
     method: PerceptionConfig
 
-    def with_output(self, output: OutputConfig) -> "Settings":
-        """The same with another output."""
-        return replace(self, output=output)
-
-    def with_method(self, method: PerceptionConfig) -> "Settings":
-        """The same with other settings of the method."""
-        return replace(self, method=method)
-
 
 BuildMasks = Callable[[NodeConfig, Vocabulary], MaskProposer]
 
@@ -55,17 +48,7 @@ BuildMasks = Callable[[NodeConfig, Vocabulary], MaskProposer]
 def build_masks(config: NodeConfig, vocabulary: Vocabulary) -> MaskProposer:
     """The source of 2D masks that the parameters name."""
     asked_for = vocabulary.names if config.vocabulary != "default" else None
-    return build_proposer(config.masks, device=device_of(config), vocabulary=asked_for)
-
-
-def device_of(config: NodeConfig) -> str:
-    """ "cpu" or "cuda"; raises ValueError where CUDA is asked for and not there."""
-    import torch
-
-    there = torch.cuda.is_available()
-    if config.device == "cuda" and not there:
-        raise ValueError("device is cuda, but torch finds no CUDA device here: set it to cpu or auto")
-    return "cuda" if there and config.device != "cpu" else "cpu"
+    return build_proposer(config.masks, device=pick_device(config.device, "device"), vocabulary=asked_for)
 
 
 class System:
@@ -79,11 +62,15 @@ class System:
     def __init__(self, node: Node, settings: Settings, masks: BuildMasks) -> None:
         self._node, self._settings = node, settings
         config = settings.node
-        vocabulary = load_vocabulary(None if config.vocabulary == "default" else config.vocabulary)
+        vocabulary = load_vocabulary(config.vocabulary)
         with ThreadPoolExecutor(1, initializer=step_back, initargs=(_NETWORK_NICENESS,)) as loader:
             proposer = loader.submit(masks, config, vocabulary).result()
         perception = Perception(
-            proposer, same_name, settings.method, device=device_of(config), map_frame=settings.input.map_frame
+            proposer,
+            same_name,
+            settings.method,
+            device=pick_device(config.device, "device"),
+            map_frame=settings.input.map_frame,
         )
         self.live = LivePerception(perception, settings.live, self._take_map, self._now_s)
         self._encoder = encoder = MiniLmAside()

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from ovseg3r_core.language.coco import same_name
 from ovseg3r_core.live import Arrival, LiveConfig, LiveMap, LivePerception
 from ovseg3r_core.mapping import operator
 from ovseg3r_core.perception import Perception
+from ovseg3r_core.reconstruction.tsdf import TsdfConfig
 from ovseg3r_core.run import config_of
 from ovseg3r_core.types import Frame, Mask
 
@@ -236,3 +238,12 @@ def test_a_resumed_map_goes_on_with_the_same_ids_and_edits(room, mapped):
         again(second)
         assert {record.id: record.label for record in second.live.latest.snapshot.objects} == before
         assert second.live.perception.objects.next_id >= mapped.live.perception.objects.next_id
+
+
+def test_a_keyframe_that_is_refused_today_costs_its_surface_and_not_the_map(room, mapped):
+    state = mapped.live.perception.state()
+    config = config_of(online=True)
+    shortsighted = Perception(Exact(room), same_name, replace(config, tsdf=TsdfConfig(depth_max_m=0.3)))
+    shortsighted.resume(*state)
+    assert shortsighted.drops == {"empty_depth": len(state[1].views)}
+    assert shortsighted.snapshot().objects == state[0].objects

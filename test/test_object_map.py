@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ovseg3r_core.mapping import operator
 from ovseg3r_core.mapping.mapping_config import MappingConfig
 from ovseg3r_core.mapping.object_map import ObjectMap
 from ovseg3r_core.mapping.objects import NamingConfig, Observation, vote_name
@@ -188,3 +189,14 @@ def test_confidence_grows_with_agreeing_views():
     few = vote_name([observe("cup", 0.7, v) for v in range(2)], NamingConfig(), same_word)[1]
     many = vote_name([observe("cup", 0.7, v) for v in range(8)], NamingConfig(), same_word)[1]
     assert 0 < few < many <= 1
+
+
+def test_the_parts_of_a_split_object_gather_observations_each_for_itself(object_map):
+    cloud = grid_cloud()
+    object_map.follow(cloud)
+    object_map.associate([mask(0, columns(cloud, 0.0, 1.2))], see_all(cloud), 1.0)
+    (whole,) = object_map.records()
+    seeds = [(0.2, 0.4, 1.0), (0.6, 0.4, 1.0), (1.0, 0.4, 1.0)]
+    object_map.edit(operator.split(whole.id, seeds)(object_map).edits)
+    object_map.associate([mask(1, columns(cloud, 0.84, 1.2))], see_all(cloud), 2.0)
+    assert [record.observations for record in object_map.records()] == [1, 1, 2]

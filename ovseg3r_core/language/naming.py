@@ -1,5 +1,6 @@
 """From what a detector calls a thing to the vocabulary that the user wants labels from."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -41,6 +42,10 @@ class Namer:
         if label not in self._decided:
             self._decided[label] = self._same(label) or self._nearest(label) or self._entry_by_key.get(UNNAMED)
         return self._decided[label]
+
+    def lacking(self, labels: Iterable[str]) -> list[str]:
+        """Those of the labels that the vocabulary has no word for, by the alphabet."""
+        return sorted({label for label in labels if self.name(label) in (None, UNNAMED)} - {UNNAMED})
 
     def _same(self, label: str) -> str | None:
         words = (label, *kind_of(label).names)

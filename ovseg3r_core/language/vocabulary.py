@@ -68,8 +68,8 @@ class Vocabulary:
 
 
 def load_vocabulary(source: str | Path | None = None) -> Vocabulary:
-    """The vocabulary of a command line: None for the default, "scannet200", "scannet20", or a text file."""
-    if source is None:
+    """The vocabulary of a command line: "default" or None, "scannet200", "scannet20", or a text file."""
+    if source in (None, "default"):
         return default_vocabulary()
     if source in ("scannet200", "scannet20"):
         return scannet200() if source == "scannet200" else scannet20()

@@ -200,9 +200,9 @@ class ObjectMap:
             owner[points] = part
             self.ownership = Ownership(owner, self.ownership.votes)
             alive = [self.objects[id_] for id_ in cut.ids if id_ in self.objects]
-            shown = list({(o.view, o.mask): o for obj in alive for o in obj.observations}.values())
+            shown = {(o.view, o.mask): o for obj in alive for o in obj.observations}.values()
             for id_ in set(part.tolist()) - self.objects.keys():
-                self.objects[id_] = MapObject(id_, shown)
+                self.objects[id_] = MapObject(id_, list(shown))
 
     def _new_id(self) -> int:
         self._next_id += 1

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int64
+from jaxtyping import Bool, Float32, Float64, Int64, UInt8
 from numpy import ndarray
 
 from ovseg3r_core.config import Within, check_ranges
@@ -54,6 +54,8 @@ class Plane:
     normal: Float64[ndarray, "3"]
     offset: float
     points: Bool[ndarray, " points"]
+    lab: Float64[ndarray, "3"]
+    """Its colour in CIELAB."""
 
 
 def up_direction(normal: Float32[ndarray, "points 3"], camera_up: Float64[ndarray, "views 3"]) -> Float64[ndarray, "3"]:
@@ -91,19 +93,17 @@ def find_structure(
         behind = np.mean(cloud.xyz @ normal + offset < -2 * config.tolerance_m)
         kind = _kind(normal, up)
         if kind is not None and behind <= config.max_behind:
-            plane = Plane(kind, normal, offset, on_plane)
-            if not any(_lies_on(plane, larger, cloud, config) for larger in planes):
+            plane = Plane(kind, normal, offset, on_plane, _median_lab(cloud.color[on_plane]))
+            if not any(_lies_on(plane, larger, config) for larger in planes):
                 planes.append(plane)
     return planes
 
 
-def _lies_on(plane: Plane, wall: Plane, cloud: SceneCloud, config: StructureConfig) -> bool:
+def _lies_on(plane: Plane, wall: Plane, config: StructureConfig) -> bool:
     """Whether a plane is a thing on a wall, as a door is: parallel, close in front of it, of another colour."""
     parallel = plane.normal @ wall.normal > 0.98
     close = abs(plane.offset - wall.offset) < config.max_layer_m
-    return bool(
-        parallel and close and _color_difference(plane.points, wall.points, cloud) > config.max_color_difference
-    )
+    return bool(parallel and close and np.linalg.norm(plane.lab - wall.lab) > config.max_color_difference)
 
 
 def structure_kind(
@@ -127,7 +127,8 @@ def structure_kind(
         return most.kind
     if named and sum(on_plane) < config.min_flat_named * len(members):
         return None
-    return most.kind if _color_difference(members, most.points, cloud) <= config.max_color_difference else None
+    difference = np.linalg.norm(_median_lab(cloud.color[members]) - most.lab)
+    return most.kind if difference <= config.max_color_difference else None
 
 
 def _largest_plane(
@@ -167,11 +168,7 @@ def _kind(normal: Float64[ndarray, "3"], up: Float64[ndarray, "3"]) -> str | Non
     return "wall" if abs(rise) < 0.2 else None
 
 
-def _color_difference(some: ndarray, others: ndarray, cloud: SceneCloud) -> float:
-    return float(np.linalg.norm(_median_lab(cloud.color[some]) - _median_lab(cloud.color[others])))
-
-
-def _median_lab(color: ndarray) -> ndarray:
+def _median_lab(color: UInt8[ndarray, "points 3"]) -> Float64[ndarray, "3"]:
     median = np.median(color, axis=0).astype(np.uint8).reshape(1, 1, 3)
     lab = cv2.cvtColor(median, cv2.COLOR_RGB2LAB).astype(np.float64).reshape(3)
     return lab * np.array([100 / 255, 1.0, 1.0])  # OpenCV stretches L to 0..255

@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 import rclpy
 from rclpy.executors import ExternalShutdownException
@@ -114,12 +115,12 @@ class PerceptionNode(LifecycleNode):
     def _take_output(self, config: OutputConfig) -> None:
         if self._system is not None:
             self._system.configure_output(config)
-        self._settings = self._settings.with_output(config)
+        self._settings = replace(self._settings, output=config)
 
     def _take_method(self, config: PerceptionConfig) -> None:
         if self._system is not None:
             self._system.live.perception.configure(config)
-        self._settings = self._settings.with_method(config)
+        self._settings = replace(self._settings, method=config)
 
 
 def run(masks: BuildMasks = build_masks) -> int:
@@ -151,9 +152,9 @@ def run(masks: BuildMasks = build_masks) -> int:
     return 0
 
 
-def main() -> None:
+def main(masks: BuildMasks = build_masks) -> None:
     """The executable."""
-    code = run()
+    code = run(masks)
     logging.shutdown()
     sys.stdout.flush()
     os._exit(code)  # a network that is still busy cannot be interrupted, and its threads must not outlive Python

@@ -1,0 +1,18 @@
+"""Where the networks run."""
+
+
+def pick_device(device: str, option: str) -> str:
+    """ "cuda" where it is asked for, or there and nothing is asked for ("auto"); else "cpu".
+
+    Args:
+        option: how the user calls the choice, for the error.
+
+    Raises:
+        ValueError: CUDA is asked for and not there.
+    """
+    import torch
+
+    there = torch.cuda.is_available()
+    if device == "cuda" and not there:
+        raise ValueError(f"{option} cuda, but torch finds no CUDA device here: use {option} cpu")
+    return "cuda" if there and device != "cpu" else "cpu"
