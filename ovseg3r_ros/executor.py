@@ -6,15 +6,14 @@ meanwhile. The callbacks of images and poses are shorter than such a hand-over. 
 subscription is destroyed in one thread while another waits for it, as when the node is deactivated; this one goes on.
 """
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
 from rclpy.context import Context
 from rclpy.exceptions import InvalidHandle
-from rclpy.executors import ConditionReachedException, Executor, ShutdownException, TimeoutException
+from rclpy.executors import Executor, ShutdownException, TimeoutException
 from rclpy.service import Service
-from rclpy.task import Future, Task
+from rclpy.task import Task
 
 _TAKEN_WITHIN_S = 0.01  # while all threads are busy, other callbacks go on at this pace
 
@@ -32,25 +31,9 @@ class ServicesAsideExecutor(Executor):
 
     def spin_once(self, timeout_sec: float | None = None) -> None:
         """Run the next callback that is ready, or give it to a thread; raises what a callback raised here."""
-        self._run_next(timeout_sec, lambda: False)
-
-    def spin_once_until_future_complete(  # pyright: ignore[reportIncompatibleMethodOverride]
-        self, future: Future, timeout_sec: float | None = None
-    ) -> None:
-        """The same, unless the future is complete before anything is ready."""
-        future.add_done_callback(lambda _: self.wake())
-        self._run_next(timeout_sec, future.done)
-
-    def shutdown(self, timeout_sec: float | None = None) -> bool:
-        """Stop; services that are being answered end first."""
-        stopped = super().shutdown(timeout_sec)
-        self._pool.shutdown()
-        return stopped
-
-    def _run_next(self, timeout_sec: float | None, enough: Callable[[], bool]) -> None:
-        try:
-            task, entity, _ = self.wait_for_ready_callbacks(timeout_sec, None, enough)
-        except (ConditionReachedException, ShutdownException, TimeoutException):
+        try:  # a condition that is another at each call would begin anew, and never get past a task that waits
+            task, entity, _ = self.wait_for_ready_callbacks(timeout_sec)
+        except (ShutdownException, TimeoutException):
             return
         except InvalidHandle:  # something was destroyed in another thread while it was being waited for
             return
@@ -60,6 +43,12 @@ class ServicesAsideExecutor(Executor):
         task()
         if (error := task.exception()) is not None:
             raise error
+
+    def shutdown(self, timeout_sec: float | None = None) -> bool:
+        """Stop; services that are being answered end first."""
+        stopped = super().shutdown(timeout_sec)
+        self._pool.shutdown()
+        return stopped
 
     def _hand_over(self, task: Task) -> None:
         taken = Event()

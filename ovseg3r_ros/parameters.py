@@ -54,11 +54,6 @@ def declare_settings(node: Node, prefix: str, config: Config, dynamic: Sequence[
     return config
 
 
-def read_settings(node: Node, prefix: str, config: Config) -> Config:
-    """The config with the present values of its parameters; raises ValueError as `declare_settings` does."""
-    return _changed(config, prefix, node.get_parameters([_name(prefix, setting) for setting in settings_of(config)]))
-
-
 class SettingsFollower:
     """Checks every change of a node's parameters against the configs made from them, and hands on the new configs.
 

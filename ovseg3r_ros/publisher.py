@@ -3,7 +3,6 @@
 import time
 
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import PointCloud2
 from vision_msgs.msg import Detection3DArray, LabelInfo
 from visualization_msgs.msg import MarkerArray
@@ -12,6 +11,7 @@ from ovseg3r_core.repeater import Repeater
 from ovseg3r_core.rolling import RollingWindow
 from ovseg3r_ros.answers import Answers
 from ovseg3r_ros.config import OutputConfig
+from ovseg3r_ros.latched import latched
 from ovseg3r_ros.msg import ObjectInstanceArray, QueryState
 from ovseg3r_ros.outputs.clouds import instance_cloud
 from ovseg3r_ros.outputs.detections import detection_array
@@ -23,11 +23,6 @@ from ovseg3r_ros.outputs.markers import marker_array
 
 _EVENTS_KEPT = 100
 _SHORTEST_INTERVAL_S = 0.05
-
-
-def latched(depth: int = 1) -> QoSProfile:
-    """Reliable, and kept for nodes that start later."""
-    return QoSProfile(depth=depth, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 class MapPublisher:

@@ -1,4 +1,7 @@
-"""Small maps for the tests of storage: a snapshot of one couch, and keyframes that show it."""
+"""Small maps: an object of any name, a snapshot of one couch, and keyframes that show it."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +15,36 @@ COUCH = 7
 HEIGHT, WIDTH = 12, 16
 
 
+class NoLikeness:
+    """A text encoder to which no text is like any other."""
+
+    name = "no-likeness"
+
+    def __init__(self) -> None:
+        self._place: dict[str, int] = {}
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        rows = np.zeros((len(texts), 64), np.float32)
+        for row, text in enumerate(texts):
+            rows[row, self._place.setdefault(text, len(self._place))] = 1
+        return rows
+
+
+def make_record(id_: int, label: str, **fields: Any) -> ObjectRecord:
+    """A box of a metre round the origin, but for these fields."""
+    defaults = {
+        "score": 0.5,
+        "centre": (0.0, 0.0, 0.0),
+        "box": Box(centre=(0.0, 0.0, 0.0), size=(1.0, 1.0, 1.0), yaw=0.0),
+        "points": 100,
+        "observations": 4,
+        "first_seen": 1.5,
+        "last_seen": 2.5,
+        "state": "present",
+    }
+    return ObjectRecord(id=id_, label=label, **defaults | fields)
+
+
 def make_snapshot(points: int = 50, seed: int = 0) -> MapSnapshot:
     rng = np.random.default_rng(seed)
     normal = np.tile(np.float32([0, 0, 1]), (points, 1))
@@ -20,18 +53,8 @@ def make_snapshot(points: int = 50, seed: int = 0) -> MapSnapshot:
         color=rng.integers(0, 256, (points, 3), dtype=np.uint8),
         normal=normal,
     )
-    record = ObjectRecord(
-        id=COUCH,
-        label="couch",
-        score=0.8,
-        centre=(0.1, 0.2, 1 / 3),
-        box=Box(centre=(0.0, 0.0, 0.0), size=(1.0, 2.0, 0.5), yaw=0.3),
-        points=points,
-        observations=4,
-        first_seen=1.5,
-        last_seen=2.5,
-        state="present",
-    )
+    box = Box(centre=(0.0, 0.0, 0.0), size=(1.0, 2.0, 0.5), yaw=0.3)
+    record = make_record(COUCH, "couch", score=0.8, centre=(0.1, 0.2, 1 / 3), box=box, points=points)
     return MapSnapshot(
         map_frame="map",
         cloud=cloud,

@@ -32,7 +32,8 @@ def test_a_memory_comes_back_as_it_was_saved(tmp_path):
     assert_same_memory(load_memory(tmp_path), memory)
     assert_same_map(load_map(tmp_path), snapshot)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    save_map(*load_both(tmp_path)[:1], tmp_path / "again", load_both(tmp_path)[1])
+    back, remembered = load_both(tmp_path)
+    save_map(back, tmp_path / "again", remembered)
     assert {path.name: path.read_bytes() for path in (tmp_path / "again").iterdir()} == before
 
 

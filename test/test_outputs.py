@@ -1,12 +1,12 @@
 """The files of a run say what the map says, under the names of the vocabulary."""
 
 import json
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from maps import assert_same_memory, make_view
+from maps import NoLikeness, assert_same_memory, make_record, make_snapshot, make_view
 from PIL import Image
 from plyfile import PlyData
 
@@ -31,39 +31,14 @@ CONTRACT = ["id", "label", "score", "centre", "box", "points", "observations", "
 SOFA, CUP, THING, WALL = 3, 5, 8, 9
 
 
-class Unrelated:
-    """A text encoder to which no text is like any other."""
-
-    name = "unrelated"
-
-    def __init__(self) -> None:
-        self._place: dict[str, int] = {}
-
-    def embed(self, texts: Sequence[str]) -> np.ndarray:
-        rows = np.zeros((len(texts), 64), np.float32)
-        for row, text in enumerate(texts):
-            rows[row, self._place.setdefault(text, len(self._place))] = 1
-        return rows
-
-
 def namer_of(*names: str) -> Namer:
     vocabulary = Vocabulary(name="test", names=names, ids=tuple(10 * (i + 1) for i in range(len(names))))
-    return Namer(vocabulary, Unrelated())
+    return Namer(vocabulary, NoLikeness())
 
 
 def record(id_: int, label: str, score: float = 0.5) -> ObjectRecord:
-    return ObjectRecord(
-        id=id_,
-        label=label,
-        score=score,
-        centre=(0.1 * id_, 0.2, 0.3),
-        box=Box(centre=(0.1, 0.2, 0.3), size=(1.0, 0.5, 0.4), yaw=0.25),
-        points=100,
-        observations=4,
-        first_seen=1.5,
-        last_seen=2.5,
-        state="present",
-    )
+    box = Box(centre=(0.1, 0.2, 0.3), size=(1.0, 0.5, 0.4), yaw=0.25)
+    return make_record(id_, label, score=score, centre=(0.1 * id_, 0.2, 0.3), box=box)
 
 
 @pytest.fixture
@@ -135,16 +110,7 @@ def test_all_files_of_a_run_agree(tmp_path: Path, snapshot):
 
 
 def test_a_map_of_nothing_can_be_written(tmp_path: Path):
-    empty = np.zeros((0, 3), np.float32)
-    nothing = MapSnapshot(
-        map_frame="map",
-        cloud=SceneCloud(xyz=empty, color=empty.astype(np.uint8), normal=empty),
-        owner=np.zeros(0, np.int32),
-        objects=(),
-        structure=(),
-        up=(0.0, 0.0, 1.0),
-        views=0,
-    )
+    nothing = replace(make_snapshot(points=0), objects=(), views=0)
     namer, memory = namer_of("cup"), memory_of()
     write_outputs(tmp_path, nothing, namer, memory)
     write_on_points(tmp_path, "scene", nothing, namer, np.ones((7, 3), np.float32))

@@ -5,13 +5,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from maps import make_record, make_snapshot
 
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.language.encoder import EmbeddingMemory
-from ovseg3r_core.mapping.queries import QueryEngine
+from ovseg3r_core.mapping.queries import QueryConfig, QueryEngine
 from ovseg3r_core.mapping.snapshot import MapSnapshot
 from ovseg3r_core.mapping.standing import MAX_TEXTS, StandingAnswer, answer_all, changes_since, standing_texts
-from ovseg3r_core.types import Box, ObjectRecord, QueryHit, QueryResult, SceneCloud
+from ovseg3r_core.types import ObjectRecord, QueryHit, QueryResult
 
 
 class CountingEncoder:
@@ -43,34 +44,8 @@ def engine(encoder: CountingEncoder) -> QueryEngine:
     return QueryEngine(encoder)
 
 
-def record(id_: int, label: str) -> ObjectRecord:
-    return ObjectRecord(
-        id=id_,
-        label=label,
-        score=0.5,
-        centre=(0.0, 0.0, 0.0),
-        box=Box(centre=(0.0, 0.0, 0.0), size=(1.0, 1.0, 1.0), yaw=0.0),
-        points=10,
-        observations=2,
-        first_seen=0.0,
-        last_seen=1.0,
-        state="present",
-    )
-
-
 def map_of(*objects: ObjectRecord, structure: tuple[ObjectRecord, ...] = (), views: int = 3) -> MapSnapshot:
-    nothing = np.zeros((0, 3))
-    return MapSnapshot(
-        map_frame="map",
-        cloud=SceneCloud(
-            xyz=nothing.astype(np.float32), color=nothing.astype(np.uint8), normal=nothing.astype(np.float32)
-        ),
-        owner=np.zeros(0, np.int32),
-        objects=objects,
-        structure=structure,
-        up=(0.0, 0.0, 1.0),
-        views=views,
-    )
+    return replace(make_snapshot(points=0), objects=objects, structure=structure, views=views)
 
 
 def ids(answer: StandingAnswer) -> list[int]:
@@ -110,7 +85,7 @@ def test_a_list_that_cannot_stand_is_refused(texts: list[str], told: str):
 
 
 def test_every_text_is_answered_by_things_and_structure(engine: QueryEngine):
-    snapshot = map_of(record(4, "chair"), record(6, "chair"), structure=(record(9, "wall"),))
+    snapshot = map_of(make_record(4, "chair"), make_record(6, "chair"), structure=(make_record(9, "wall"),))
     chair, wall, piano = answer_all(standing_texts(["chair", "wall", "piano"]), snapshot, engine)
     assert (chair.verdict, ids(chair)) == ("found", [4, 6])
     assert (wall.verdict, ids(wall)) == ("found", [9])
@@ -123,7 +98,7 @@ def test_an_empty_map_is_blind(engine: QueryEngine):
 
 
 def test_asking_again_encodes_nothing(engine: QueryEngine, encoder: CountingEncoder):
-    standing, snapshot = standing_texts(["chair", "piano"]), map_of(record(4, "chair"))
+    standing, snapshot = standing_texts(["chair", "piano"]), map_of(make_record(4, "chair"))
     answer_all(standing, snapshot, engine)
     encoded = len(encoder.encoded)
     answer_all(standing, snapshot, engine)
@@ -131,7 +106,7 @@ def test_asking_again_encodes_nothing(engine: QueryEngine, encoder: CountingEnco
 
 
 def test_new_texts_are_changes_and_same_answers_are_none(engine: QueryEngine):
-    standing, snapshot = standing_texts(["chair", "piano"]), map_of(record(4, "chair"))
+    standing, snapshot = standing_texts(["chair", "piano"]), map_of(make_record(4, "chair"))
     first = answer_all(standing, snapshot, engine)
     assert [(change.answer.asked.text, change.previous) for change in changes_since((), first)] == [
         ("chair", None),
@@ -143,7 +118,7 @@ def test_new_texts_are_changes_and_same_answers_are_none(engine: QueryEngine):
 def test_a_verdict_that_turns_is_a_change(engine: QueryEngine):
     standing = standing_texts(["chair", "piano"])
     before = answer_all(standing, map_of(views=0), engine)
-    now = answer_all(standing, map_of(record(4, "chair")), engine)
+    now = answer_all(standing, map_of(make_record(4, "chair")), engine)
     assert [(it.answer.asked.text, it.previous, it.answer.verdict) for it in changes_since(before, now)] == [
         ("chair", "blind", "found"),
         ("piano", "blind", "none"),
@@ -152,9 +127,9 @@ def test_a_verdict_that_turns_is_a_change(engine: QueryEngine):
 
 def test_another_object_behind_a_verdict_is_a_change_but_a_better_score_is_none(engine: QueryEngine):
     standing = standing_texts(["chair"])
-    one = answer_all(standing, map_of(record(4, "chair")), engine)
-    surer = answer_all(standing, map_of(replace(record(4, "chair"), score=0.9)), engine)
-    two = answer_all(standing, map_of(record(4, "chair"), record(5, "chair")), engine)
+    one = answer_all(standing, map_of(make_record(4, "chair")), engine)
+    surer = answer_all(standing, map_of(replace(make_record(4, "chair"), score=0.9)), engine)
+    two = answer_all(standing, map_of(make_record(4, "chair"), make_record(5, "chair")), engine)
     assert changes_since(one, surer) == ()
     (change,) = changes_since(one, two)
     assert (change.previous, change.answer.verdict, ids(change.answer)) == ("found", "found", [4, 5])
@@ -165,6 +140,7 @@ class Unsure(QueryEngine):
 
     def __init__(self) -> None:
         """Needs no encoder."""
+        self.config = QueryConfig()
 
     def answer(self, text, objects, *, embeddings=None, mapped=True, top_k=10):
         hits = tuple(QueryHit(object=it, score=score) for it, score in zip(objects, (0.9, 0.6, 0.4), strict=True))
@@ -172,6 +148,6 @@ class Unsure(QueryEngine):
 
 
 def test_once_found_weaker_candidates_are_left_out():
-    snapshot = map_of(record(1, "chair"), record(2, "stool"), record(3, "table"))
+    snapshot = map_of(make_record(1, "chair"), make_record(2, "stool"), make_record(3, "table"))
     found, ambiguous = answer_all(standing_texts(["chair", "seat"]), snapshot, Unsure())
     assert (ids(found), ids(ambiguous)) == ([1, 2], [1, 2, 3])

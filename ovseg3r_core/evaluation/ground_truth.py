@@ -24,7 +24,7 @@ from ovseg3r_core.scene_files import read_points_ply
 
 _STRUCTURE = ("wall", "floor")  # stuff, not things: the benchmark leaves them out
 _USUAL = ("truth.ply", "scene.ply")
-NO_LABEL = 0
+_NO_LABEL = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +114,7 @@ def _read_scannet(path: Path, cloud: Path) -> GroundTruth:
         raise Rejected("bad_truth", f"{path} has {len(values)} lines but {cloud} has {len(xyz)} vertices")
     label = values // 1000
     names = _vocabulary_beside(path) or scannet200().name_by_id
-    return _truth(path, xyz, np.where(label > NO_LABEL, values, -1), label, names)
+    return _truth(path, xyz, np.where(label > _NO_LABEL, values, -1), label, names)
 
 
 def _truth(

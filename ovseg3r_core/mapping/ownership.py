@@ -67,10 +67,15 @@ class Ownership:
 
     def points_of(self) -> dict[int, Int64[ndarray, " members"]]:
         """The points of every object that owns any."""
-        owned = np.flatnonzero(self.owner != NOBODY)
-        order = owned[np.argsort(self.owner[owned], kind="stable")]
-        ids, starts, sizes = np.unique(self.owner[order], return_index=True, return_counts=True)
-        return {int(i): order[start : start + size] for i, start, size in zip(ids, starts, sizes, strict=True)}
+        return points_by_owner(self.owner)
+
+
+def points_by_owner(owner: Int32[ndarray, " points"]) -> dict[int, Int64[ndarray, " members"]]:
+    """The points of every owner, by one sort for all: a scan an object takes seconds in a large map."""
+    owned = np.flatnonzero(owner != NOBODY)
+    order = owned[np.argsort(owner[owned], kind="stable")]
+    ids, starts, sizes = np.unique(owner[order], return_index=True, return_counts=True)
+    return {int(i): order[start : start + size] for i, start, size in zip(ids, starts, sizes, strict=True)}
 
 
 def vote_owners(

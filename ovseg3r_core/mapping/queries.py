@@ -97,7 +97,8 @@ class QueryEngine:
     def __init__(
         self, encoder: TextEncoder, config: QueryConfig | None = None, *, visual: TextEncoder | None = None
     ) -> None:
-        self._encoder, self._config, self._visual = encoder, config or QueryConfig(), visual
+        self._encoder, self._visual = encoder, visual
+        self.config = config or QueryConfig()
         names = [kind.name for kind in (*COCO, *HOUSEHOLD)] + [name for name in scannet200().names if name != UNNAMED]
         self._known = {at: word for name in names for at, word in _words_of(name).items()}
 
@@ -132,7 +133,7 @@ class QueryEngine:
             for match_id, match in self._looks(text, objects, embeddings, self._visual).items():
                 if match_id not in by_id or match.score > by_id[match_id].score:
                     by_id[match_id] = match
-        likely = {id_: match for id_, match in by_id.items() if match.score >= self._config.none_below}
+        likely = {id_: match for id_, match in by_id.items() if match.score >= self.config.none_below}
         return QueryResult(text=text, verdict=self._verdict(list(likely.values())), hits=_hits(objects, likely)[:top_k])
 
     def match(self, text: str, labels: Iterable[str]) -> list[Match]:
@@ -166,14 +167,14 @@ class QueryEngine:
         cosine = self._encoder.embed(ways) @ self._encoder.embed(list(known.values())).T
         for i, way in enumerate(ways):
             cosine[i, [at == key(way) for at in known]] = 1
-        cosine[1:] *= self._config.shortened_weight  # the first wording is the whole text
+        cosine[1:] *= self.config.shortened_weight  # the first wording is the whole text
         return cosine.max(axis=0)
 
     def _judge(self, label: str, known: dict[str, str], likeness: Float32[ndarray, " words"], own: list[int]) -> Match:
         best = own[int(np.argmax(likeness[own]))]
         near = float(likeness[best])
         lead = near - float(np.delete(likeness, own).max())
-        config = self._config
+        config = self.config
         evidence = config.bias + config.likeness_gain * near + config.lead_gain * lead
         score = 1.0 if near == 1 else 1 / (1 + math.exp(-evidence))
         return Match(label=label, words=list(known.values())[best], likeness=near, lead=lead, score=score)
@@ -182,9 +183,9 @@ class QueryEngine:
         if not likely:
             return "none"
         best = max(likely, key=lambda match: match.score)
-        rivals = [match for match in likely if best.score - match.score < self._config.margin]
+        rivals = [match for match in likely if best.score - match.score < self.config.margin]
         clear = all(same_name(match.label, best.label) or key(match.words) == key(best.words) for match in rivals)
-        return "found" if clear and best.score >= self._config.found_at else "ambiguous"
+        return "found" if clear and best.score >= self.config.found_at else "ambiguous"
 
 
 def _hits(objects: Sequence[ObjectRecord], likely: Mapping[int, Match]) -> tuple[QueryHit, ...]:

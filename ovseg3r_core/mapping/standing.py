@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.language.phrase import clean
-from ovseg3r_core.mapping.queries import MAX_TOP_K, QueryConfig, QueryEngine
+from ovseg3r_core.mapping.queries import MAX_TOP_K, QueryEngine
 from ovseg3r_core.mapping.snapshot import MapSnapshot
 from ovseg3r_core.types import QueryHit, QueryResult, Verdict
 
@@ -64,25 +64,21 @@ def standing_texts(texts: Sequence[str], before: Iterable[StandingText] = ()) ->
 
 
 def answer_all(
-    standing: Iterable[StandingText], snapshot: MapSnapshot, engine: QueryEngine, config: QueryConfig | None = None
+    standing: Iterable[StandingText], snapshot: MapSnapshot, engine: QueryEngine
 ) -> tuple[StandingAnswer, ...]:
     """What the map says to each text, in their order; structure answers too ("wall").
-
-    Args:
-        config: that of the engine.
 
     Raises:
         Rejected: with reason `other_encoder` where the map was embedded by another encoder than the engine's.
     """
     records = (*snapshot.objects, *snapshot.structure)
-    found_at = (config or QueryConfig()).found_at
     return tuple(
         _answer(
             asked,
             engine.answer(
                 asked.text, records, embeddings=snapshot.embeddings, mapped=snapshot.views > 0, top_k=MAX_TOP_K
             ),
-            found_at,
+            engine.config.found_at,
         )
         for asked in standing
     )

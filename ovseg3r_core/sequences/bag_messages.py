@@ -11,9 +11,18 @@ from ovseg3r_core.checks import Rejected
 from ovseg3r_core.sequences.calibration import Calibration
 from ovseg3r_core.sequences.poses import pose_from_quaternion
 from ovseg3r_core.sequences.ros_images import RawImage, decode_compressed, decode_raw
-from ovseg3r_core.sequences.ros_types import CameraInfo, CompressedImage, Image, TFMessage, Time, typestore
+from ovseg3r_core.sequences.ros_types import (
+    CameraInfo,
+    CompressedImage,
+    Image,
+    Odometry,
+    PoseStamped,
+    TFMessage,
+    Time,
+    typestore,
+)
 
-Message = TypeVar("Message", CameraInfo, CompressedImage, Image, TFMessage)
+Message = TypeVar("Message", CameraInfo, CompressedImage, Image, Odometry, PoseStamped, TFMessage)
 
 
 def header_stamp_ns(raw: bytes) -> int:

@@ -1,14 +1,17 @@
-"""The classes of the ROS messages that a camera bag holds, without ROS.
+"""The classes of the ROS messages that a camera and its poses come in, without ROS.
 
 These messages are the same from ROS 2 Foxy to Kilted, so one release's definitions serve all bags.
 """
 
 from rosbags.typesys import Stores, get_typestore
 from rosbags.typesys.stores.ros2_jazzy import builtin_interfaces__msg__Time as Time
+from rosbags.typesys.stores.ros2_jazzy import geometry_msgs__msg__Pose as Pose
+from rosbags.typesys.stores.ros2_jazzy import geometry_msgs__msg__PoseStamped as PoseStamped
 from rosbags.typesys.stores.ros2_jazzy import geometry_msgs__msg__Quaternion as Quaternion
 from rosbags.typesys.stores.ros2_jazzy import geometry_msgs__msg__Transform as Transform
 from rosbags.typesys.stores.ros2_jazzy import geometry_msgs__msg__TransformStamped as TransformStamped
 from rosbags.typesys.stores.ros2_jazzy import geometry_msgs__msg__Vector3 as Vector3
+from rosbags.typesys.stores.ros2_jazzy import nav_msgs__msg__Odometry as Odometry
 from rosbags.typesys.stores.ros2_jazzy import sensor_msgs__msg__CameraInfo as CameraInfo
 from rosbags.typesys.stores.ros2_jazzy import sensor_msgs__msg__CompressedImage as CompressedImage
 from rosbags.typesys.stores.ros2_jazzy import sensor_msgs__msg__Image as Image
@@ -21,6 +24,9 @@ __all__ = [
     "CompressedImage",
     "Header",
     "Image",
+    "Odometry",
+    "Pose",
+    "PoseStamped",
     "Quaternion",
     "RegionOfInterest",
     "TFMessage",

@@ -78,12 +78,14 @@ class TfBuffer:
             Rejected: `no_pose` where the frames are not connected, or an edge between them has no sample at the time.
         """
         with self._lock:
-            of_target, of_source = self._chain(_plain(target)), self._chain(_plain(source))
-            common = next((frame for frame in of_source if frame in of_target), None)
-            if common is None:
-                raise Rejected("no_pose", f"no transform connects {source!r} to {target!r}; frames: {self._names()}")
-            T_common_source = self._to_ancestor(common, of_source, stamp_ns)
-            return invert(self._to_ancestor(common, of_target, stamp_ns)) @ T_common_source
+            of_target, of_source = self._below_common(target, source)
+            T_common_source = self._along(of_source, stamp_ns)
+            return invert(self._along(of_target, stamp_ns)) @ T_common_source
+
+    def forget_moving(self) -> None:
+        """Drop all transforms that change with time, as after a jump of time; fixed ones hold at any."""
+        with self._lock:
+            self._edges = {child: edge for child, edge in self._edges.items() if edge.trajectory is None}
 
     def knows(self, frame: str) -> bool:
         """Whether any transform names the frame."""
@@ -103,17 +105,13 @@ class TfBuffer:
             Rejected: `no_pose` where the frames are not connected.
         """
         with self._lock:
-            of_target, of_source = self._chain(_plain(target)), self._chain(_plain(source))
-            if of_target[-1] != of_source[-1]:
-                raise Rejected("no_pose", f"no transform connects {source!r} to {target!r}; frames: {self._names()}")
-            edges = [self._edges[name] for name in set(of_target) ^ set(of_source)]
+            of_target, of_source = self._below_common(target, source)
+            edges = [self._edges[frame] for frame in (*of_target, *of_source)]
             return min((edge.trajectory.newest_ns for edge in edges if edge.trajectory is not None), default=None)
 
     def moves(self, target: str, source: str) -> bool:
-        """Whether a transform that changes with time lies between two frames."""
-        with self._lock:
-            chains = set(self._chain(_plain(target))) ^ set(self._chain(_plain(source)))
-            return any(name in self._edges and self._edges[name].trajectory is not None for name in chains)
+        """Whether a transform that changes with time lies between two frames; raises as `newest_ns` does."""
+        return self.newest_ns(target, source) is not None
 
     def _names(self) -> list[str]:
         return sorted(self._edges.keys() | {edge.parent for edge in self._edges.values()})
@@ -126,9 +124,18 @@ class TfBuffer:
                 raise Rejected("no_pose", f"the transform tree has a loop at {frame!r}")
         return chain
 
-    def _to_ancestor(self, ancestor: str, chain: list[str], stamp_ns: int) -> Float64[ndarray, "4 4"]:
+    def _below_common(self, target: str, source: str) -> tuple[list[str], list[str]]:
+        """The frames from each of two upwards, as far as below the lowest that both hang on."""
+        of_target, of_source = self._chain(_plain(target)), self._chain(_plain(source))
+        common = next((frame for frame in of_source if frame in of_target), None)
+        if common is None:
+            raise Rejected("no_pose", f"no transform connects {source!r} to {target!r}; frames: {self._names()}")
+        return of_target[: of_target.index(common)], of_source[: of_source.index(common)]
+
+    def _along(self, chain: list[str], stamp_ns: int) -> Float64[ndarray, "4 4"]:
+        """From the first frame of a chain to what the last one hangs on."""
         T = np.eye(4)
-        for frame in chain[: chain.index(ancestor)]:
+        for frame in chain:
             edge = self._edges[frame]
             try:
                 T = edge.at(stamp_ns) @ T

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 from jaxtyping import Float64, Int32, UInt8
 from numpy import ndarray
@@ -20,9 +19,8 @@ if TYPE_CHECKING:
     import rerun as rr
     import rerun.blueprint as rrb
 
-_POINTS = 300_000  # with the two bounds below, keeps a recording under 20 MB
+_POINTS = 300_000  # with the bound below and small images, keeps a recording under 20 MB
 _IMAGES = 60
-_IMAGE_WIDTH_PX = 320
 
 
 def write_recording(
@@ -61,6 +59,8 @@ def _log_cloud(
 ) -> None:
     import rerun as rr
 
+    from ovseg3r_core.visual.rerun_parts import box_lines
+
     radius_m = 0.7 * point_spacing_m(cloud.xyz)
     tinted = tint(cloud.color, instance)
 
@@ -70,22 +70,17 @@ def _log_cloud(
     recording.log("map/seen", points(slice(None), cloud.color), static=True)
     recording.log("map/rest", points(np.flatnonzero(instance < 0), tinted), static=True)
     for record in objects:
-        entity = f"map/objects/{rr.escape_entity_path_part(f'{record.label} #{record.id}')}"
-        box = rr.Boxes3D(
-            centers=[record.box.centre],
-            sizes=[record.box.size],
-            rotation_axis_angles=[rr.RotationAxisAngle([0, 0, 1], radians=record.box.yaw)],
-            colors=[object_color(record.id)],
-            labels=[f"{record.label} #{record.id}"],
-            radii=0.003,
-            fill_mode="MajorWireframe",
-        )
+        label = f"{record.label} #{record.id}"
+        entity = f"map/objects/{rr.escape_entity_path_part(label)}"
+        box = box_lines([record.box], [object_color(record.id)], [label], line_m=0.003)
         recording.log(f"{entity}/points", points(np.flatnonzero(instance == record.id), tinted), static=True)
         recording.log(f"{entity}/box", box, static=True)
 
 
 def _log_cameras(recording: "rr.RecordingStream", keyframes: Sequence[Frame]) -> None:
     import rerun as rr
+
+    from ovseg3r_core.visual.rerun_parts import small_image
 
     if not keyframes:
         return
@@ -95,15 +90,7 @@ def _log_cameras(recording: "rr.RecordingStream", keyframes: Sequence[Frame]) ->
         recording.set_time("time", duration=frame.stamp_s - keyframes[0].stamp_s)
         T = frame.T_map_camera
         recording.log("map/camera", rr.Transform3D(translation=T[:3, 3], mat3x3=T[:3, :3]))
-        scale = _IMAGE_WIDTH_PX / frame.camera.width
-        size = (_IMAGE_WIDTH_PX, round(frame.camera.height * scale))
-        K = np.diag([scale, scale, 1]) @ frame.camera.K
-        pinhole = rr.Pinhole(
-            image_from_camera=K, resolution=size, camera_xyz=rr.ViewCoordinates.RDF, image_plane_distance=0.25
-        )
-        recording.log(
-            "map/camera/image", pinhole, rr.EncodedImage(contents=_jpeg(frame.color, size), media_type="image/jpeg")
-        )
+        recording.log("map/camera/image", *small_image(frame.color, frame.camera, distance_m=0.25))
 
 
 def _blueprint(
@@ -133,9 +120,3 @@ def _view_coordinates(up_map: Float64[ndarray, "3"]) -> "rr.ViewCoordinates":
     axis = int(np.argmax(np.abs(up_map)))
     sense = "UP" if up_map[axis] > 0 else "DOWN"
     return getattr(rr.ViewCoordinates, f"RIGHT_HAND_{'XYZ'[axis]}_{sense}")
-
-
-def _jpeg(color: UInt8[ndarray, "height width 3"], size: tuple[int, int]) -> bytes:
-    small = cv2.resize(color, size, interpolation=cv2.INTER_AREA)
-    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 80])
-    return encoded.tobytes()

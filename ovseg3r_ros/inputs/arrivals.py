@@ -1,10 +1,10 @@
 """Counts what arrives on one stream, and how often."""
 
-from collections import deque
 from time import monotonic
 
+from ovseg3r_core.rolling import RollingWindow
+
 _WINDOW_S = 5.0
-_MOST = 1024  # arrivals kept: 200 a second over the window
 
 
 class Arrivals:
@@ -12,23 +12,24 @@ class Arrivals:
 
     def __init__(self) -> None:
         self.count = 0
-        self._times_s: deque[float] = deque(maxlen=_MOST)
-        self._first_s = self._opened_s = monotonic()
+        self._last_s = monotonic()
+        self._window: RollingWindow | None = None  # from the first message on: the rate leaves out the wait for it
 
     def add(self) -> None:
         """A message came now."""
-        now_s = monotonic()
-        if self.count == 0:
-            self._first_s = now_s
+        if self._window is None:
+            self._window = RollingWindow(_WINDOW_S)
+        self._window.add()
         self.count += 1
-        self._times_s.append(now_s)
+        self._last_s = monotonic()
 
     def rate_hz(self) -> float:
-        """Messages a second over the last seconds."""
-        now_s = monotonic()
-        recent = sum(now_s - time_s <= _WINDOW_S for time_s in tuple(self._times_s))
-        return recent / min(max(now_s - self._first_s, 1e-3), _WINDOW_S) if recent > 1 else 0.0
+        """Messages a second over the last seconds; 0 for a single one."""
+        if self._window is None:
+            return 0.0
+        recent = self._window.summary()
+        return recent.rate_hz if recent.count > 1 else 0.0
 
     def silent_for_s(self) -> float:
         """Seconds since the last message, or since listening began."""
-        return monotonic() - (self._times_s[-1] if self._times_s else self._opened_s)
+        return monotonic() - self._last_s

@@ -20,7 +20,6 @@ _AFTER_STAMP = 12  # bytes of encapsulation and stamp; equal bytes after them ar
 class CalibrationInForce:
     """A calibration and the image size that it is for."""
 
-    stamp_ns: int
     calibration: Calibration
     size: tuple[int, int]
     """Width and height; zeros where the driver left them out."""
@@ -50,7 +49,7 @@ class Calibrations:
         stamp_ns, content = header_stamp_ns(raw), raw[_AFTER_STAMP:]
         with self._lock:
             if content != self._last_bytes:
-                in_force = self._read(raw, stamp_ns)
+                in_force = self._read(raw)
                 self._last_bytes = content
                 self._last_problem = in_force if isinstance(in_force, Rejected) else None
                 self._insert(stamp_ns, in_force)
@@ -82,7 +81,7 @@ class Calibrations:
         self._changes.insert(bisect_right(self._changes, stamp_ns, key=_stamp), (stamp_ns, in_force))
         del self._changes[:-_MOST]
 
-    def _read(self, raw: bytes, stamp_ns: int) -> CalibrationInForce | Rejected:
+    def _read(self, raw: bytes) -> CalibrationInForce | Rejected:
         try:
             calibration, width, height = read_camera_info(raw, rectified=self._rectified)
             if width and height:
@@ -91,7 +90,7 @@ class Calibrations:
             if rejected.reason == "bad_message":
                 raise
             return rejected
-        return CalibrationInForce(stamp_ns=stamp_ns, calibration=calibration, size=(width, height))
+        return CalibrationInForce(calibration=calibration, size=(width, height))
 
 
 def _again(problem: Rejected) -> Rejected:

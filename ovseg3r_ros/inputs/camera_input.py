@@ -138,11 +138,5 @@ def _transport_topic(node: Node, topic: str, base: str, transport: str) -> str:
 
 
 def _with_topic(health: StreamHealth, subscription: AutoSubscription) -> StreamHealth:
-    return replace(
-        health,
-        topic=subscription.topic,
-        publishers=subscription.publishers,
-        missed=subscription.missed,
-        rate_hz=subscription.arrivals.rate_hz(),
-        silent_for_s=subscription.arrivals.silent_for_s(),
-    )
+    """The subscription's state with the pipeline's counts, which are all of one moment."""
+    return replace(subscription.health(health.dropped), received=health.received, waiting=health.waiting)

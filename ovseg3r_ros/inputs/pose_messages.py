@@ -1,20 +1,13 @@
 """Serialised messages that give the pose of one body."""
 
 from dataclasses import dataclass
-from typing import TypeVar, cast
 
 from jaxtyping import Float64
 from numpy import ndarray
-from rosbags.typesys.stores.ros2_jazzy import geometry_msgs__msg__Pose as Pose
-from rosbags.typesys.stores.ros2_jazzy import geometry_msgs__msg__PoseStamped as PoseStamped
-from rosbags.typesys.stores.ros2_jazzy import nav_msgs__msg__Odometry as Odometry
 
-from ovseg3r_core.checks import Rejected
-from ovseg3r_core.sequences.bag_messages import time_ns
+from ovseg3r_core.sequences.bag_messages import read_message, time_ns
 from ovseg3r_core.sequences.poses import pose_from_quaternion
-from ovseg3r_core.sequences.ros_types import Header, typestore
-
-Message = TypeVar("Message", Odometry, PoseStamped)
+from ovseg3r_core.sequences.ros_types import Header, Odometry, Pose, PoseStamped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,21 +24,14 @@ class BodyPose:
 
 def read_odometry(raw: bytes) -> BodyPose:
     """The pose of a nav_msgs/Odometry; raises `Rejected` with `bad_message` or `bad_pose`."""
-    message = _read(raw, Odometry)
+    message = read_message(raw, Odometry)
     return _body_pose(message.header, message.child_frame_id, message.pose.pose)
 
 
 def read_pose_stamped(raw: bytes) -> BodyPose:
     """The pose of a geometry_msgs/PoseStamped; raises `Rejected` with `bad_message` or `bad_pose`."""
-    message = _read(raw, PoseStamped)
+    message = read_message(raw, PoseStamped)
     return _body_pose(message.header, "", message.pose)
-
-
-def _read(raw: bytes, kind: type[Message]) -> Message:
-    try:
-        return cast(Message, typestore.deserialize_cdr(raw, kind.__msgtype__))
-    except Exception as error:  # truncated bytes raise struct.error, IndexError, UnicodeDecodeError, SerdeError, ...
-        raise Rejected("bad_message", f"{kind.__msgtype__} of {len(raw)} bytes cannot be read: {error}") from error
 
 
 def _body_pose(header: Header, child_frame_id: str, pose: Pose) -> BodyPose:

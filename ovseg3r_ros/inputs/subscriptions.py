@@ -75,23 +75,13 @@ class AutoSubscription:
         self._rule = QosRule(reliability=reliability, depth=depth, durability=durability)
         self._group = callback_group
         self._rules: dict[str, QosRule] = {}
-        self.arrivals, self._missed = Arrivals(), Missed()
+        self._arrivals, self._missed = Arrivals(), Missed()
         self._publishers: Sequence[TopicEndpointInfo] = ()
         self._candidate = self._candidates[0]
         self._subscription: Subscription | None = None
         self._lock, self._closed = Lock(), False  # it may be destroyed in another thread than the one that discovers
         self.discover()
         self._timer = steady_timer(node, _DISCOVERY_PERIOD_S, self.discover, callback_group)
-
-    @property
-    def topic(self) -> str:
-        """The full name of the topic that is read."""
-        return self._candidate.topic
-
-    @property
-    def publishers(self) -> int:
-        """How many publish it, as last seen."""
-        return len(self._publishers)
 
     def discover(self) -> None:
         """Look at who publishes what, and subscribe anew where that is called for."""
@@ -102,19 +92,14 @@ class AutoSubscription:
     def health(self, dropped: Counter[str]) -> StreamHealth:
         """The state of the stream, with what its reader dropped of it."""
         return StreamHealth(
-            topic=self.topic,
-            received=self.arrivals.count,
+            topic=self._candidate.topic,
+            received=self._arrivals.count,
             missed=self._missed.count,
-            rate_hz=self.arrivals.rate_hz(),
-            silent_for_s=self.arrivals.silent_for_s(),
-            publishers=self.publishers,
+            rate_hz=self._arrivals.rate_hz(),
+            silent_for_s=self._arrivals.silent_for_s(),
+            publishers=len(self._publishers),
             dropped=dropped,
         )
-
-    @property
-    def missed(self) -> int:
-        """Messages that were sent and never handed to us."""
-        return self._missed.count
 
     def destroy(self) -> None:
         """Stop reading."""
@@ -155,7 +140,7 @@ class AutoSubscription:
         self._candidate = candidate
         self._subscription = self._create(candidate, profile)
         reliability = profile.reliability.name.lower()
-        self._node.get_logger().info(f"reading {candidate.topic}, {reliability}, of {self.publishers} publishers")
+        self._node.get_logger().info(f"reading {candidate.topic}, {reliability}, of {len(self._publishers)} publishers")
 
     def _create(self, candidate: Candidate, profile: QoSProfile) -> Subscription:
         def create(events: SubscriptionEventCallbacks) -> Subscription:
@@ -183,7 +168,7 @@ class AutoSubscription:
 
     def _callback(self, candidate: Candidate) -> Callable[..., None]:
         def take(raw: bytes) -> None:
-            self.arrivals.add()
+            self._arrivals.add()
             self._on_message(raw, candidate)
 
         def take_numbered(raw: bytes, info: Mapping[str, int | None]) -> None:

@@ -32,8 +32,7 @@ class Transforms:
     def __init__(
         self, node: Node, *, max_gap_s: float, on_change: Callable[[], None], callback_group: CallbackGroup
     ) -> None:
-        self._max_gap_s, self._on_change = max_gap_s, on_change
-        self._fixed: dict[str, tuple[str, Float64[ndarray, "4 4"]]] = {}
+        self._on_change = on_change
         self._buffer = TfBuffer(max_gap_s=max_gap_s)
         self._lock = Lock()
         self._refused: dict[bool, Counter[str]] = {False: Counter(), True: Counter()}
@@ -62,11 +61,10 @@ class Transforms:
             PoseNotYet: the frames are not connected yet, or the time is newer than the newest transform.
             Rejected: `no_pose` where the time is too old or in a gap.
         """
-        buffer = self._buffer
         try:
-            return buffer.lookup(target, source, stamp_ns)
+            return self._buffer.lookup(target, source, stamp_ns)
         except Rejected as why:
-            if self._can_still_come(buffer, target, source, stamp_ns):
+            if self._can_still_come(target, source, stamp_ns):
                 raise PoseNotYet(str(why)) from why
             raise
 
@@ -79,11 +77,7 @@ class Transforms:
 
     def reset(self) -> None:
         """Forget what moves; static transforms are sent only once, and hold at any time."""
-        with self._lock:
-            buffer = TfBuffer(max_gap_s=self._max_gap_s)
-            for child, (parent, T) in self._fixed.items():
-                buffer.insert(parent, child, 0, T, fixed=True)
-            self._buffer = buffer
+        self._buffer.forget_moving()
 
     def health(self) -> tuple[StreamHealth, ...]:
         """The state of /tf and of /tf_static."""
@@ -108,20 +102,17 @@ class Transforms:
     def _insert(
         self, parent: str, child: str, stamp_ns: int, T: Float64[ndarray, "4 4"] | Rejected, fixed: bool
     ) -> None:
+        if isinstance(T, Rejected):
+            self._refused[fixed]["bad_tf"] += 1
+            return
         try:
-            if isinstance(T, Rejected):
-                raise Rejected("bad_tf", f"transform from {child!r} to {parent!r}: {T}")
             self._buffer.insert(parent, child, stamp_ns, T, fixed=fixed)
         except Rejected as why:
             self._refused[fixed][why.reason] += 1
-            return
-        if fixed:
-            self._fixed[child] = (parent, T)
 
-    @staticmethod
-    def _can_still_come(buffer: TfBuffer, target: str, source: str, stamp_ns: int) -> bool:
+    def _can_still_come(self, target: str, source: str, stamp_ns: int) -> bool:
         try:
-            newest_ns = buffer.newest_ns(target, source)
+            newest_ns = self._buffer.newest_ns(target, source)
         except Rejected:
             return True  # not connected: the missing transform may be the next to come
         return newest_ns is not None and stamp_ns > newest_ns

@@ -1,21 +1,19 @@
 """What a launch file lists, save processes: arguments, environment, groups, includes, functions."""
 
 import importlib.util
-import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ovseg3r_ros.launch_lite.context import LaunchContext, LaunchError
 from ovseg3r_ros.launch_lite.substitutions import IfCondition, SomeText, text_of
 
-logger = logging.getLogger("launch")
 
-
+@dataclass(kw_only=True, eq=False)
 class Entity:
     """One entry of a launch file; with a condition it may be left out."""
 
-    def __init__(self, *, condition: IfCondition | None = None) -> None:
-        self.condition = condition
+    condition: IfCondition | None = None
 
     def execute(self, context: LaunchContext) -> "Iterable[Entity] | None":
         """Do what it says; what it returns is carried out next."""
@@ -38,10 +36,6 @@ class LaunchDescription(Entity):
         super().__init__()
         self.entities = list(initial_entities)
 
-    def add_action(self, action: Entity) -> None:
-        """Put one more at the end."""
-        self.entities.append(action)
-
     def execute(self, context: LaunchContext) -> Iterable[Entity]:
         """All of them."""
         return self.entities
@@ -50,16 +44,15 @@ class LaunchDescription(Entity):
 class GroupAction(Entity):
     """Entities whose changes to arguments and environment end with the group."""
 
-    def __init__(self, actions: Iterable[Entity], *, scoped: bool = True, condition: IfCondition | None = None) -> None:
+    def __init__(self, actions: Iterable[Entity], *, condition: IfCondition | None = None) -> None:
         super().__init__(condition=condition)
-        self.entities, self.scoped = list(actions), scoped
+        self.entities = list(actions)
 
     def execute(self, context: LaunchContext) -> None:
         """Carry them out, and take back what they set."""
         before = dict(context.launch_configurations), dict(context.environment)
         carry_out(self.entities, context)
-        if self.scoped:
-            context.launch_configurations, context.environment = before
+        context.launch_configurations, context.environment = before
 
 
 class DeclareLaunchArgument(Entity):
@@ -112,36 +105,22 @@ class SetEnvironmentVariable(Entity):
         context.environment[text_of(self.name, context)] = text_of(self.value, context)
 
 
-class LogInfo(Entity):
-    """A line for the person at the terminal."""
-
-    def __init__(self, *, msg: SomeText, condition: IfCondition | None = None) -> None:
-        super().__init__(condition=condition)
-        self.msg = msg
-
-    def execute(self, context: LaunchContext) -> None:
-        """Say it."""
-        logger.info("%s", text_of(self.msg, context))
-
-
 class OpaqueFunction(Entity):
     """Plain Python in a launch file: what it returns is carried out."""
 
     def __init__(
         self,
         *,
-        function: Callable[..., Iterable[Entity] | None],
-        args: Sequence[object] = (),
-        kwargs: Mapping[str, object] | None = None,
+        function: Callable[[LaunchContext], Iterable[Entity] | None],
         condition: IfCondition | None = None,
     ) -> None:
         super().__init__(condition=condition)
-        self.function, self.args, self.kwargs = function, args, kwargs or {}
+        self.function = function
 
     def execute(self, context: LaunchContext) -> Iterable[Entity] | None:
         """Call it; a ValueError of its own is about the arguments that it was given."""
         try:
-            return self.function(context, *self.args, **self.kwargs)
+            return self.function(context)
         except ValueError as error:
             raise LaunchError(str(error)) from error
 

@@ -1,10 +1,11 @@
 """What a launch file is evaluated in, and what comes out of it: the processes to start."""
 
 import os
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from ovseg3r_ros.prefixes import prefixes
 
 
 class LaunchError(Exception):
@@ -59,9 +60,8 @@ def find_executable(package: str, name: str, environment: Mapping[str, str]) -> 
 
 
 def _find(relative: Path, environment: Mapping[str, str], missing: str) -> Path:
-    overlays = [Path(prefix) for prefix in environment.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if prefix]
-    prefixes = list(dict.fromkeys([*overlays, Path(sys.prefix)]))
-    for prefix in prefixes:
-        if (prefix / relative).exists():
-            return prefix / relative
-    raise LaunchError(f"{missing}: {relative} is in none of {', '.join(map(str, prefixes))}; install it there")
+    folders = prefixes(environment)
+    for folder in folders:
+        if (folder / relative).exists():
+            return folder / relative
+    raise LaunchError(f"{missing}: {relative} is in none of {', '.join(map(str, folders))}; install it there")

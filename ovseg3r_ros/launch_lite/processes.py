@@ -3,11 +3,12 @@
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ovseg3r_ros.launch_lite.actions import Entity
 from ovseg3r_ros.launch_lite.context import LaunchContext, LaunchError, Process, ProcessExited, find_executable
-from ovseg3r_ros.launch_lite.substitutions import IfCondition, SomeText, Substitution, text_of, truth_of
+from ovseg3r_ros.launch_lite.substitutions import SomeText, Substitution, text_of, truth_of
 
 ParameterValue = bool | int | float | str | Substitution | Sequence[bool] | Sequence[int | float] | Sequence[str]
 
@@ -27,41 +28,33 @@ class Shutdown(Entity):
 OnExit = Shutdown | Sequence[Shutdown] | Callable[[ProcessExited, LaunchContext], Shutdown | Sequence[Shutdown] | None]
 
 
-class ExecuteProcess(Entity):
+@dataclass(kw_only=True, eq=False)
+class ProcessAction(Entity):
     """One process; its output goes where the launch's own goes, whatever `output` says."""
 
-    def __init__(
-        self,
-        *,
-        cmd: Sequence[SomeText],
-        name: SomeText | None = None,
-        additional_env: Mapping[str, SomeText] | None = None,
-        respawn: bool | SomeText = False,
-        respawn_delay: float | None = None,
-        sigterm_timeout: SomeText = "5",
-        sigkill_timeout: SomeText = "5",
-        on_exit: OnExit = (),
-        output: SomeText = "screen",
-        condition: IfCondition | None = None,
-    ) -> None:
-        super().__init__(condition=condition)
-        self.cmd, self.name, self.additional_env = cmd, name, additional_env or {}
-        self.respawn, self.respawn_delay = respawn, respawn_delay
-        self.sigterm_timeout, self.sigkill_timeout, self.on_exit = sigterm_timeout, sigkill_timeout, on_exit
+    name: SomeText | None = None
+    respawn: bool | SomeText = False
+    respawn_delay: float | None = None
+    sigterm_timeout: SomeText = "5"
+    sigkill_timeout: SomeText = "5"
+    on_exit: OnExit = ()
+    output: SomeText = "screen"
+
+    def program(self, context: LaunchContext) -> str:
+        """What the process is called where it has no name."""
+        raise NotImplementedError
 
     def command(self, context: LaunchContext) -> list[str]:
         """The program and its arguments."""
-        return [text_of(word, context) for word in self.cmd]
+        raise NotImplementedError
 
     def execute(self, context: LaunchContext) -> None:
         """Add it to what will be started."""
-        command = self.command(context)
-        extra = {name: text_of(value, context) for name, value in self.additional_env.items()}
         context.processes.append(
             Process(
-                name=text_of(self.name, context) if self.name else Path(command[0]).name,
-                command=tuple(command),
-                environment=context.environment | extra,
+                name=text_of(self.name, context) if self.name else self.program(context),
+                command=tuple(self.command(context)),
+                environment=dict(context.environment),
                 respawn=truth_of(self.respawn, context),
                 respawn_delay_s=self.respawn_delay or 0.0,
                 interrupt_grace_s=float(text_of(self.sigterm_timeout, context)),
@@ -78,51 +71,44 @@ class ExecuteProcess(Entity):
         return "; ".join(text_of(action.reason, context) or f"{event.process_name} ended" for action in actions)
 
 
-class Node(ExecuteProcess):
+@dataclass(kw_only=True, eq=False)
+class ExecuteProcess(ProcessAction):
+    """Any program, by the words of its command."""
+
+    cmd: Sequence[SomeText]
+
+    def program(self, context: LaunchContext) -> str:
+        """The file of the program."""
+        return Path(text_of(self.cmd[0], context)).name
+
+    def command(self, context: LaunchContext) -> list[str]:
+        """The words as they are."""
+        return [text_of(word, context) for word in self.cmd]
+
+
+@dataclass(kw_only=True, eq=False)
+class Node(ProcessAction):
     """A node of a package, with its name, parameters and remappings."""
 
-    def __init__(
-        self,
-        *,
-        package: SomeText,
-        executable: SomeText,
-        name: SomeText | None = None,
-        namespace: SomeText = "",
-        parameters: Sequence[SomeText | Mapping[str, ParameterValue]] = (),
-        remappings: Sequence[tuple[SomeText, SomeText]] = (),
-        arguments: Sequence[SomeText] = (),
-        ros_arguments: Sequence[SomeText] = (),
-        additional_env: Mapping[str, SomeText] | None = None,
-        respawn: bool | SomeText = False,
-        respawn_delay: float | None = None,
-        sigterm_timeout: SomeText = "5",
-        sigkill_timeout: SomeText = "5",
-        on_exit: OnExit = (),
-        output: SomeText = "log",
-        condition: IfCondition | None = None,
-    ) -> None:
-        super().__init__(
-            cmd=arguments,
-            name=name if name is not None else executable,
-            additional_env=additional_env,
-            respawn=respawn,
-            respawn_delay=respawn_delay,
-            sigterm_timeout=sigterm_timeout,
-            sigkill_timeout=sigkill_timeout,
-            on_exit=on_exit,
-            output=output,
-            condition=condition,
-        )
-        self.package, self.executable, self.node_name, self.namespace = package, executable, name, namespace
-        self.parameters, self.remappings, self.ros_arguments = parameters, remappings, ros_arguments
+    package: SomeText
+    executable: SomeText
+    namespace: SomeText = ""
+    parameters: Sequence[SomeText | Mapping[str, ParameterValue]] = ()
+    remappings: Sequence[tuple[SomeText, SomeText]] = ()
+    arguments: Sequence[SomeText] = ()
+    ros_arguments: Sequence[SomeText] = ()
+
+    def program(self, context: LaunchContext) -> str:
+        """The executable."""
+        return text_of(self.executable, context)
 
     def command(self, context: LaunchContext) -> list[str]:
         """The executable, its own arguments, and behind `--ros-args` those of ROS."""
-        path = find_executable(text_of(self.package, context), text_of(self.executable, context), context.environment)
-        words = [*_program(path), *super().command(context), "--ros-args"]
+        path = find_executable(text_of(self.package, context), self.program(context), context.environment)
+        words = [*_program(path), *(text_of(word, context) for word in self.arguments), "--ros-args"]
         words += [text_of(word, context) for word in self.ros_arguments]
-        if self.node_name is not None:
-            words += ["-r", f"__node:={text_of(self.node_name, context)}"]
+        if self.name is not None:
+            words += ["-r", f"__node:={text_of(self.name, context)}"]
         namespace = text_of(self.namespace, context).strip("/")
         if namespace:
             words += ["-r", f"__ns:=/{namespace}"]

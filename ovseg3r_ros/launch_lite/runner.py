@@ -6,20 +6,18 @@ has ended, and the kernel ends it where the launch itself is killed.
 
 import asyncio
 import contextlib
-import ctypes
 import logging
 import os
 import signal
 from collections.abc import Sequence
 
 from ovseg3r_ros.launch_lite.context import Process, ProcessExited
+from ovseg3r_ros.parent_death import end_with
 
 logger = logging.getLogger("launch")
 
 _CANNOT_START = 127  # as a shell says it
 _ENDED_AS_ASKED = (0, -signal.SIGINT, -signal.SIGTERM, 128 + signal.SIGINT, 128 + signal.SIGTERM)
-_SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def run(processes: Sequence[Process]) -> int:
@@ -70,7 +68,7 @@ class Launch:
                 *process.command,
                 env=dict(process.environment),
                 start_new_session=True,  # Ctrl-C in the terminal is for the launch, which passes it on
-                preexec_fn=lambda: _end_with(launcher),
+                preexec_fn=lambda: end_with(launcher),
             )
         except OSError as error:
             logger.error("%s does not start: %s", process.name, error)
@@ -131,10 +129,3 @@ class Launch:
 
 def _as_exit_code(code: int) -> int:
     return code if code >= 0 else 128 - code
-
-
-def _end_with(launcher: int) -> None:
-    """In the child, before it becomes the program: be ended by the kernel when the launch dies."""
-    _libc.prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGTERM)
-    if os.getppid() != launcher:
-        os.kill(os.getpid(), signal.SIGTERM)  # it has died already

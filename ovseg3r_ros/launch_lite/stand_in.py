@@ -25,7 +25,6 @@ _MODULES: Mapping[str, tuple[type, ...]] = {
         actions.DeclareLaunchArgument,
         actions.GroupAction,
         actions.IncludeLaunchDescription,
-        actions.LogInfo,
         actions.OpaqueFunction,
         actions.SetEnvironmentVariable,
         actions.SetLaunchConfiguration,

@@ -42,16 +42,14 @@ def truth_of(value: "bool | SomeText", context: LaunchContext) -> bool:
 class LaunchConfiguration:
     """The value of a launch argument."""
 
-    def __init__(self, variable_name: str, *, default: SomeText | None = None) -> None:
-        self.variable_name, self.default = variable_name, default
+    def __init__(self, variable_name: str) -> None:
+        self.variable_name = variable_name
 
     def perform(self, context: LaunchContext) -> str:
-        """What was given, or the default."""
-        if self.variable_name in context.launch_configurations:
-            return context.launch_configurations[self.variable_name]
-        if self.default is None:
+        """What was given, or the default of its declaration."""
+        if self.variable_name not in context.launch_configurations:
             raise LaunchError(f"launch argument {self.variable_name!r} is used before it is declared")
-        return text_of(self.default, context)
+        return context.launch_configurations[self.variable_name]
 
 
 class EnvironmentVariable:

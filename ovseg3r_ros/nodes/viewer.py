@@ -26,6 +26,7 @@ from ovseg3r_core.sequences.bag_messages import (
     read_transforms,
 )
 from ovseg3r_core.sequences.tf_buffer import TfBuffer
+from ovseg3r_ros.latched import latched
 from ovseg3r_ros.logs import to_ros
 from ovseg3r_ros.msg import ObjectInstanceArray, QueryState
 from ovseg3r_ros.parameters import declare_settings
@@ -34,8 +35,7 @@ from ovseg3r_ros.viewer.messages import object_of, points_of
 from ovseg3r_ros.viewer.scene import Rgb, Scene
 from ovseg3r_ros.viewer.sink import Sink, open_sink
 
-_LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-_EVENTS = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+_EVENTS_KEPT = 100
 _CAMERA = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 _TF = QoSProfile(depth=100)
 _TF_STATIC = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -59,9 +59,9 @@ class Viewer(Node):
         """Draw into the sink from now on."""
         sensors = {name or "camera": f"{name}/" if name else "" for name in self.config.cameras or ("",)}
         self._scene, self._sink = Scene(sink.recording, list(sensors), self.config.background_height_m), sink
-        self.create_subscription(ObjectInstanceArray, "instances", self._draw_objects, _LATCHED)
-        self.create_subscription(PointCloud2, "instance_cloud", self._draw_cloud, _LATCHED)
-        self.create_subscription(QueryState, "query_events", self._tell_event, _EVENTS)
+        self.create_subscription(ObjectInstanceArray, "instances", self._draw_objects, latched())
+        self.create_subscription(PointCloud2, "instance_cloud", self._draw_cloud, latched())
+        self.create_subscription(QueryState, "query_events", self._tell_event, latched(_EVENTS_KEPT))
         self.create_subscription(TFMessage, "/tf", partial(self._add_tf, fixed=False), _TF, raw=True)
         self.create_subscription(TFMessage, "/tf_static", partial(self._add_tf, fixed=True), _TF_STATIC, raw=True)
         for sensor, prefix in sensors.items():

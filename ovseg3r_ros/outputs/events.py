@@ -1,6 +1,9 @@
 """What the map says to a standing text, as a message: `query_events`, and the answer of `set_queries`."""
 
+from collections.abc import Sequence
+
 from ovseg3r_core.mapping.standing import AnswerChange, StandingAnswer
+from ovseg3r_core.types import ObjectRecord
 from ovseg3r_ros.msg import QueryState
 from ovseg3r_ros.outputs.colors import text_color
 from ovseg3r_ros.outputs.labelled_map import QUERY_CLASS_BASE, LabelledMap
@@ -24,16 +27,15 @@ def query_state(change: AnswerChange, shown: LabelledMap) -> QueryState:
         scores=[float(hit.score) for hit in hits],
         color=color_of(text_color(answer.asked.place)),
         class_id=QUERY_CLASS_BASE + answer.asked.place,
-        summary=summary(answer, shown),
+        summary=_summary(answer, [shown.by_id[hit.object.id].record for hit in hits]),
     )
 
 
-def summary(answer: StandingAnswer, shown: LabelledMap) -> str:
+def _summary(answer: StandingAnswer, found: Sequence[ObjectRecord]) -> str:
     """One line for people: "fire extinguisher: found (object 12 at 1.2, 0.4, 0.9)"."""
     line = f"{answer.asked.text}: {answer.verdict}"
-    ids = [hit.object.id for hit in answer.hits if hit.object.id in shown.by_id]
-    if not ids:
+    if not found:
         return line
-    x, y, z = shown.by_id[ids[0]].record.centre
-    others = f" and {len(ids) - 1} more" if len(ids) > 1 else ""
-    return f"{line} (object {ids[0]} at {x:.1f}, {y:.1f}, {z:.1f}{others})"
+    x, y, z = found[0].centre
+    others = f" and {len(found) - 1} more" if len(found) > 1 else ""
+    return f"{line} (object {found[0].id} at {x:.1f}, {y:.1f}, {z:.1f}{others})"

@@ -16,6 +16,7 @@ from numpy import ndarray
 from ovseg3r_core.checks import POSITION_LIMIT_M
 from ovseg3r_core.language.naming import Namer
 from ovseg3r_core.language.vocabulary import Vocabulary
+from ovseg3r_core.mapping.ownership import NOBODY, points_by_owner
 from ovseg3r_core.mapping.snapshot import MapSnapshot
 from ovseg3r_core.mapping.standing import StandingAnswer, StandingText
 from ovseg3r_core.outputs import label_id, named
@@ -91,7 +92,7 @@ def label_map(
 ) -> LabelledMap:
     """The snapshot in the words of the namer's vocabulary, with what it says to the standing texts."""
     usable = np.all(np.abs(snapshot.cloud.xyz) <= POSITION_LIMIT_M, axis=1)  # also False for NaN
-    points, queries = _points_by_id(snapshot, usable), _queries_by_id(answers)
+    points, queries = points_by_owner(np.where(usable, snapshot.owner, np.int32(NOBODY))), _queries_by_id(answers)
 
     def labelled(records: Iterable[ObjectRecord]) -> tuple[LabelledObject, ...]:
         fit = sorted(filter(_fits_messages, records), key=lambda record: record.id)
@@ -135,14 +136,6 @@ def _queries_by_id(answers: Iterable[StandingAnswer]) -> dict[int, tuple[AskedFo
         for hit in answer.hits:
             found.setdefault(hit.object.id, []).append(AskedFor(asked=answer.asked, score=hit.score))
     return {id_: tuple(sorted(asked, key=lambda it: -it.score)) for id_, asked in found.items()}
-
-
-def _points_by_id(snapshot: MapSnapshot, usable: Bool[ndarray, " points"]) -> dict[int, Int64[ndarray, " members"]]:
-    """The usable points of each owner, by one sort for all: a scan an object takes seconds in a large map."""
-    owned = np.flatnonzero(usable & (snapshot.owner >= 0))
-    order = owned[np.argsort(snapshot.owner[owned])]
-    ids, starts = np.unique(snapshot.owner[order], return_index=True)
-    return dict(zip(ids.tolist(), np.split(order, starts[1:]), strict=True)) if len(ids) else {}
 
 
 def _fits_messages(record: ObjectRecord) -> bool:

@@ -13,11 +13,8 @@ from ovseg3r_ros.replay.playback import plays_of
 class BagFacts:
     """One camera of a bag."""
 
-    path: Path
     frames: int
     """Colour images."""
-    duration_s: float
-    """From the first colour image to the last."""
     map_frame: str
     color: str
     """The topic that the colour images are published on."""
@@ -38,9 +35,7 @@ def look_at(path: Path, camera: str = "") -> BagFacts:
     if not index.tf.knows(topics.color.frame_id):
         raise ValueError(f"{path}: no transform on /tf or /tf_static names the camera's frame {topics.color.frame_id}")
     return BagFacts(
-        path=path,
         frames=len(index.color_ns),
-        duration_s=(max(index.color_ns) - min(index.color_ns)) / 1e9,
         map_frame=index.tf.fixed_frame(topics.color.frame_id),
         color=plays_of(bag, topics, camera)[topics.color.name].topic,
     )

@@ -14,9 +14,8 @@ class BagTime:
         """A reading, and when it came."""
         if self._bag_ns and bag_ns < self._bag_ns[-1]:
             self._bag_ns, self._wall_s = array("q"), array("d")
-        if (
-            len(self._bag_ns) > 1 and self._bag_ns[-2] == bag_ns
-        ):  # the clock stands: its first and last reading tell all
+        stands = len(self._bag_ns) > 1 and self._bag_ns[-2] == bag_ns
+        if stands:  # its first and last reading tell all
             self._wall_s[-1] = wall_s
         else:
             self._bag_ns.append(bag_ns)

@@ -8,6 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+from ovseg3r_ros.parent_death import end_with
+
 _ASKING = ((signal.SIGINT, 10.0), (signal.SIGTERM, 5.0))
 """What it is asked with, and how long it may then take."""
 _KILLED_WITHIN_S = 5.0
@@ -29,6 +31,7 @@ class Child:
         self, name: str, command: Sequence[str], variables: Mapping[str, str], log: Path, *, talk: bool = False
     ) -> None:
         self.name, self.log = name, log
+        parent = os.getpid()
         with log.open("wb") as output:
             self._process = subprocess.Popen(
                 command,
@@ -37,6 +40,7 @@ class Child:
                 stdout=subprocess.PIPE if talk else output,
                 stderr=output,
                 start_new_session=True,
+                preexec_fn=lambda: end_with(parent),
             )
 
     @property

@@ -27,3 +27,8 @@ class ReplayConfig:
     """File for what the node writes."""
     ready_within_s: float = 180.0
     """How long the node may take to start and to load its networks."""
+
+    @property
+    def ros_words(self) -> tuple[str, ...]:
+        """The arguments of ROS as a command line has them."""
+        return ("--ros-args", *self.ros_arguments) if self.ros_arguments else ()

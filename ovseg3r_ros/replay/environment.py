@@ -3,8 +3,9 @@
 import os
 import random
 import socket
-import sys
 from pathlib import Path
+
+from ovseg3r_ros.prefixes import prefixes
 
 _PACKAGE = "ovseg3r_ros"
 _DOMAINS = range(1, 102)  # above, the ports of DDS collide with those of outgoing connections
@@ -20,9 +21,7 @@ def free_domain() -> int:
 
 def user_environment(domain: int | None) -> dict[str, str]:
     """The variables for programs that meet the user's own nodes: as the user set them, the domain unless given."""
-    variables = dict(os.environ)
-    variables.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads that spin slow a busy machine down
-    return variables if domain is None else variables | {"ROS_DOMAIN_ID": str(domain)}
+    return dict(os.environ) | ({} if domain is None else {"ROS_DOMAIN_ID": str(domain)})
 
 
 def own_environment(domain: int) -> dict[str, str]:
@@ -36,7 +35,7 @@ def own_environment(domain: int) -> dict[str, str]:
 
 def find_program(name: str) -> Path:
     """An installed executable of this package; raises FileNotFoundError with where it was looked for."""
-    places = [prefix / "lib" / _PACKAGE / name for prefix in _prefixes()]
+    places = [prefix / "lib" / _PACKAGE / name for prefix in prefixes(os.environ)]
     found = next((place for place in places if place.is_file()), None)
     if found is None:
         looked = ", ".join(map(str, places))
@@ -46,14 +45,8 @@ def find_program(name: str) -> Path:
 
 def find_shared(name: str) -> Path | None:
     """An installed file of this package's share folder, None where it is not there."""
-    places = (prefix / "share" / _PACKAGE / name for prefix in _prefixes())
+    places = (prefix / "share" / _PACKAGE / name for prefix in prefixes(os.environ))
     return next((place for place in places if place.is_file()), None)
-
-
-def _prefixes() -> list[Path]:
-    """Where packages are installed: what a sourced workspace says, then this Python's own prefix."""
-    sourced = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
-    return [Path(prefix) for prefix in dict.fromkeys([*filter(None, sourced), sys.prefix])]
 
 
 def _is_free(domain: int) -> bool:

@@ -33,7 +33,7 @@ def replay_live(config: ReplayConfig, truth: GroundTruth | None, domain: int | N
     else:
         variables = own_environment(free_domain() if domain is None else domain)
     os.environ.update(variables)  # the recorder is in this process, and DDS reads them when the first node starts
-    rclpy.init(args=_ros_words(config), signal_handler_options=SignalHandlerOptions.NO)
+    rclpy.init(args=list(config.ros_words), signal_handler_options=SignalHandlerOptions.NO)
     recording = Recording(IdSwitches(truth.xyz, truth.instances.instance) if truth else None)
     try:
         with Recorder(recording):
@@ -42,7 +42,3 @@ def replay_live(config: ReplayConfig, truth: GroundTruth | None, domain: int | N
         get_default_context().try_shutdown()
     tell("the map is compared", 1.0)
     return metrics_of(config, facts, recording, outcome, truth)
-
-
-def _ros_words(config: ReplayConfig) -> list[str]:
-    return ["--ros-args", *config.ros_arguments] if config.ros_arguments else []

@@ -13,9 +13,8 @@ from ovseg3r_ros.replay.playback import Play, PlaybackConfig, Recorded, clock_sh
 from ovseg3r_ros.replay.player_events import PlayerEvent, State
 from ovseg3r_ros.replay.read_ahead import ReadAhead
 
-MAX_SPEED = 10.0
-"""How much faster than it was recorded a bag goes that only waits for the node."""
-CLOCK_PERIOD_S = 0.01
+_MAX_SPEED = 10.0  # times as it was recorded: how fast a bag goes that only waits for the node
+_CLOCK_PERIOD_S = 0.01
 _LEAD_IN_S = 1.0  # the clock runs before the first message: subscribers see that it does, and discovery settles
 _TELL_PERIOD_S = 0.5
 _LATE_KEPT = 100_000
@@ -105,7 +104,7 @@ class PlayLoop:
 
     @property
     def _speed(self) -> float:
-        return self._config.rate or MAX_SPEED
+        return self._config.rate or _MAX_SPEED
 
     def _play_once(self, messages: Iterator[Recorded], tell: Tell) -> None:
         for message in messages:
@@ -128,7 +127,7 @@ class PlayLoop:
             now_s = time.perf_counter()
             if now_s >= self._clock_due_s:
                 self._outlet.publish_clock(max(self._time.now_ns(), 0))
-                self._clock_due_s = now_s + CLOCK_PERIOD_S
+                self._clock_due_s = now_s + _CLOCK_PERIOD_S
             if now_s >= until_s:
                 return
             self._stop.wait(min(until_s, self._clock_due_s) - now_s)
@@ -139,5 +138,5 @@ class PlayLoop:
             return
         self._time.hold()
         while not self._outlet.keeps_up(self._published) and not self._stop.is_set():
-            self.stand(CLOCK_PERIOD_S)
+            self.stand(_CLOCK_PERIOD_S)
         self._time.run()

@@ -56,7 +56,7 @@ def player_command(config: ReplayConfig) -> list[str]:
         words += ["--duration", str(play.duration_s)]
     if config.camera:
         words += ["--camera", config.camera]
-    return [*words, *(["--ros-args", *config.ros_arguments] if config.ros_arguments else [])]
+    return [*words, *config.ros_words]
 
 
 def _program(node: str) -> list[str]:

@@ -12,17 +12,16 @@ from lifecycle_msgs.srv import GetState
 from rclpy.client import Client
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import PointCloud2
 
+from ovseg3r_ros.latched import latched
 from ovseg3r_ros.msg import ObjectInstance, ObjectInstanceArray
 from ovseg3r_ros.replay.backlog import report_of
 from ovseg3r_ros.replay.published import cloud_of, record_of, stamp_ns
 from ovseg3r_ros.replay.recording import PublishedObjects, Recording
 from ovseg3r_ros.srv import QueryObjects
 
-_LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 _ASK_EVERY_S, _ANSWER_WITHIN_S = 1.0, 5.0
 _POLL_S = 0.1
 _STUCK_AFTER = 4  # answers in a row with one resting state: a node that starts itself passes through it in no time
@@ -38,8 +37,8 @@ class Recorder(Node):
         super().__init__("replay_recorder", enable_rosout=False)
         self._recording = recording
         self.create_subscription(Clock, "/clock", self._take_clock, 10)
-        self.create_subscription(ObjectInstanceArray, "instances", self._take_objects, _LATCHED)
-        self.create_subscription(PointCloud2, "instance_cloud", self._take_cloud, _LATCHED)
+        self.create_subscription(ObjectInstanceArray, "instances", self._take_objects, latched())
+        self.create_subscription(PointCloud2, "instance_cloud", self._take_cloud, latched())
         self.create_subscription(DiagnosticArray, "/diagnostics", self._take_diagnostics, 10)
         self._state = self.create_client(GetState, "perception/get_state")
         self._query = self.create_client(QueryObjects, "query_objects")

@@ -79,8 +79,12 @@ def _sample(process: psutil.Process) -> tuple[float, float, float]:
     """(wall seconds, CPU seconds, resident MB), children included."""
     cpu_s = memory = 0.0
     for one in [process, *process.children(recursive=True)]:
-        with one.oneshot():
-            times = one.cpu_times()
-            cpu_s += times.user + times.system
-            memory += one.memory_info().rss
+        try:
+            with one.oneshot():
+                times = one.cpu_times()
+                cpu_s += times.user + times.system
+                memory += one.memory_info().rss
+        except psutil.NoSuchProcess:
+            if one is process:  # a child may end while we look
+                raise
     return time.perf_counter(), cpu_s, memory / _MB

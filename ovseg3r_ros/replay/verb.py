@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from ovseg3r_core.cli import err, out
 
 if TYPE_CHECKING:
     from ovseg3r_core.evaluation.ground_truth import GroundTruth
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from ovseg3r_ros.replay.thresholds import Threshold
 
 FAILED, ERROR, INTERRUPTED = 1, 2, 130
-
-out = Console(emoji=False)
-err = Console(stderr=True, emoji=False)
 
 
 def replay(

@@ -4,7 +4,6 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import rerun as rr
 import rerun.blueprint as rrb
@@ -13,12 +12,12 @@ from numpy import ndarray
 
 from ovseg3r_core.types import Box, Camera
 from ovseg3r_core.visual.colors import UNASSIGNED, object_color
+from ovseg3r_core.visual.rerun_parts import box_lines, small_image
 from ovseg3r_core.visual.splats import point_spacing_m
 from ovseg3r_core.visual.viewpoint import camera_of_size, look_at
 
 Rgb = tuple[int, int, int]
 
-_IMAGE_WIDTH_PX = 320
 _WAY_POSES = 2000  # a quarter of an hour at two a second; older ones are forgotten
 _POINTS = 300_000
 _EVENTS = 30
@@ -103,20 +102,11 @@ class Scene:
         way = self._ways.setdefault(sensor, [])
         way.append(T_map_camera[:3, 3])
         del way[:-_WAY_POSES]
-        scale = _IMAGE_WIDTH_PX / camera.width
-        size = (_IMAGE_WIDTH_PX, round(camera.height * scale))
-        lens = rr.Pinhole(
-            image_from_camera=np.diag([scale, scale, 1]) @ camera.K,
-            resolution=size,
-            camera_xyz=rr.ViewCoordinates.RDF,
-            image_plane_distance=0.3,
-        )
         entity = _entity(sensor)
         pose = rr.Transform3D(translation=T_map_camera[:3, 3], mat3x3=T_map_camera[:3, :3])
-        picture = rr.EncodedImage(contents=_jpeg(color, size), media_type="image/jpeg")
         self._recording.log(f"{entity}/way", rr.LineStrips3D([way], colors=[UNASSIGNED], radii=_LINE_M))
         self._recording.log(f"{entity}/pose", pose)
-        self._recording.log(f"{entity}/pose/image", lens, picture)
+        self._recording.log(f"{entity}/pose/image", *small_image(color, camera, distance_m=0.3))
 
     def tell(self, stamp_s: float, text: str) -> None:
         """Put a line on top of the events."""
@@ -131,16 +121,7 @@ class Scene:
 
 
 def _boxes(objects: Sequence[ShownObject], text_colors: Mapping[str, Rgb], labels: list[str] | None) -> rr.Boxes3D:
-    return rr.Boxes3D(
-        centers=[each.box.centre for each in objects],
-        sizes=[each.box.size for each in objects],
-        rotation_axis_angles=[rr.RotationAxisAngle([0, 0, 1], radians=each.box.yaw) for each in objects],
-        colors=[_color(each, text_colors) for each in objects],
-        labels=labels,
-        show_labels=True,
-        radii=_LINE_M,
-        fill_mode="MajorWireframe",
-    )
+    return box_lines([each.box for each in objects], [_color(each, text_colors) for each in objects], labels, _LINE_M)
 
 
 def _caption(each: ShownObject) -> str:
@@ -187,9 +168,3 @@ def _layout(xyz: Float32[ndarray, "points 3"], sensors: Sequence[str]) -> rrb.Bl
 
 def _entity(sensor: str) -> str:
     return f"map/cameras/{rr.escape_entity_path_part(sensor)}"
-
-
-def _jpeg(color: UInt8[ndarray, "height width 3"], size: tuple[int, int]) -> bytes:
-    small = cv2.resize(color, size, interpolation=cv2.INTER_AREA)
-    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 80])
-    return encoded.tobytes()

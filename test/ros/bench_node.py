@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from harness_camera import THINGS, ScriptedCamera, WallClock, walk
 from harness_crowd import save_crowd
+from harness_faults import off
 from harness_perception import Perception
 from harness_robot import Robot
 from rclpy.qos import ReliabilityPolicy
@@ -40,7 +41,7 @@ def test_cost_of_a_camera(robot: Robot, mode: str, reliability: ReliabilityPolic
     camera = robot.camera(shots, clock=WallClock(period_s=1 / RATE_HZ), reliability=reliability)
     camera.wait_until_heard()
     if mode == "no poses":
-        camera.fault(lambda message, now_s: [], "tf")
+        camera.fault(off, "tf")
     with camera.run(RATE_HZ):
         run_for(node, 2.0)
         before, sent, counts = node.program.usage(), camera.sent["color"], node.counts()

@@ -102,7 +102,7 @@ class ScriptedCamera:
         shots: what is seen; after the last comes the first.
         name: the topics are name/color/image and so on; empty for color/image.
         clock: where stamps come from.
-        qos: reliability of the image topics.
+        reliability: of the image topics.
     """
 
     def __init__(

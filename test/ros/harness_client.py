@@ -105,7 +105,7 @@ class Client:
         """What `find` gives as soon as it gives something true; it is asked when anything comes in, and now and then.
 
         Raises:
-            AssertionError: it gave nothing in time; the text says `what` was waited for, and holds the programs' logs.
+            AssertionError: it gave nothing in time; the text says `what` was waited for.
             Died: one of `programs` ended.
         """
         deadline = time.monotonic() + timeout_s

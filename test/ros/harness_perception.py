@@ -33,7 +33,7 @@ ACTIVATE = Transition.TRANSITION_ACTIVATE
 DEACTIVATE = Transition.TRANSITION_DEACTIVATE
 CLEANUP = Transition.TRANSITION_CLEANUP
 UNCONFIGURED, INACTIVE = State.PRIMARY_STATE_UNCONFIGURED, State.PRIMARY_STATE_INACTIVE
-ACTIVE, FINALIZED = State.PRIMARY_STATE_ACTIVE, State.PRIMARY_STATE_FINALIZED
+ACTIVE = State.PRIMARY_STATE_ACTIVE
 
 
 class Perception:
@@ -62,6 +62,11 @@ class Perception:
         """Configure and activate."""
         assert self.change(CONFIGURE), f"configure failed:\n{self.program.log.tail()}"
         assert self.change(ACTIVATE), f"activate failed:\n{self.program.log.tail()}"
+
+    def cycle(self) -> None:
+        """Take everything down, and bring it up again."""
+        for transition in (DEACTIVATE, CLEANUP, CONFIGURE, ACTIVATE):
+            assert self.change(transition), f"transition {transition} failed"
 
     def set_parameter(self, name: str, value: Any) -> SetParametersResult:
         request = SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg()])
@@ -196,6 +201,6 @@ def values_of(status: DiagnosticStatus) -> dict[str, str]:
     return {item.key: item.value for item in status.values}
 
 
-def level_of(status: DiagnosticStatus) -> int:
-    """0 OK, 1 WARN, 2 ERROR, 3 STALE; a byte in the message."""
-    return int.from_bytes(status.level, "little")
+def ids_of(objects: dict[str, ObjectInstance]) -> dict[str, int]:
+    """The id of each object by name."""
+    return {label: item.id for label, item in objects.items()}

@@ -8,14 +8,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
+import psutil
 from harness_domain import ros_environment
-
-Waker = Callable[[], None]
 
 
 class Died(AssertionError):
@@ -158,14 +157,14 @@ class Usage:
 
     @classmethod
     def of(cls, pid: int) -> "Usage":
-        stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()  # the name may hold spaces
-        ticks, pages = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
+        process = psutil.Process(pid)
+        times = process.cpu_times()
         return cls(
             at_s=time.monotonic(),
-            cpu_s=(int(stat[11]) + int(stat[12])) / ticks,
-            resident_mb=int(stat[21]) * pages / 2**20,
-            threads=int(stat[17]),
-            files=len(os.listdir(f"/proc/{pid}/fd")),
+            cpu_s=times.user + times.system,
+            resident_mb=process.memory_info().rss / 2**20,
+            threads=process.num_threads(),
+            files=process.num_fds(),
         )
 
     def cpu_share_since(self, before: "Usage") -> float:

@@ -2,10 +2,12 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import TracebackType
 
 import rclpy
 from harness_client import Client
+from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -53,10 +55,7 @@ class InputsRig:
         self.cameras = self._listen()
         self._executor = ServicesAsideExecutor(2, context=self._context)
         self._executor.add_node(self.node)
-        self._end = rclpy.Future()
-        self._thread = threading.Thread(
-            target=self._executor.spin_until_future_complete, args=(self._end,), daemon=True
-        )
+        self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()
 
     @property
@@ -101,12 +100,14 @@ class InputsRig:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.hold.set()
         self.cameras.destroy()
-        self._end.set_result(None)
-        self._executor.wake()
+        self._context.try_shutdown()
         self._thread.join(10)
         self._executor.shutdown(timeout_sec=5)
         self.node.destroy_node()
-        self._context.try_shutdown()
+
+    def _spin(self) -> None:
+        with suppress(ExternalShutdownException):
+            self._executor.spin()
 
     def _listen(self) -> Cameras:
         return Cameras(self.node, self._config, self._deliver, self.jumps.append)

@@ -1,9 +1,9 @@
 """Small maps with known content, for the tests of what is made of them."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from maps import NoLikeness, make_record
 from rclpy.serialization import deserialize_message, serialize_message
 
 from ovseg3r_core.language.naming import Namer
@@ -18,39 +18,14 @@ STAMP_NS = 1_700_000_000_123_456_789
 NAMES = ("chair", "cup", "wall", "object")
 
 
-class NoLikeness:
-    """A text encoder to which no text is like any other."""
-
-    name = "no-likeness"
-
-    def __init__(self) -> None:
-        self._place: dict[str, int] = {}
-
-    def embed(self, texts: Sequence[str]) -> np.ndarray:
-        rows = np.zeros((len(texts), 64), np.float32)
-        for row, text in enumerate(texts):
-            rows[row, self._place.setdefault(text, len(self._place))] = 1
-        return rows
-
-
 def namer() -> Namer:
     """Chair 1, cup 2, wall 3, object 4."""
     return Namer(Vocabulary(name="test", names=NAMES, ids=(1, 2, 3, 4)), NoLikeness())
 
 
 def record(id_: int, label: str, *, score: float = 0.5, x: float = 0.0) -> ObjectRecord:
-    return ObjectRecord(
-        id=id_,
-        label=label,
-        score=score,
-        centre=(x, 0.25, 0.5),
-        box=Box(centre=(x, 0.25, 0.5), size=(1.0, 0.5, 0.25), yaw=0.5),
-        points=100,
-        observations=4,
-        first_seen=1.5,
-        last_seen=2.25,
-        state="present",
-    )
+    box = Box(centre=(x, 0.25, 0.5), size=(1.0, 0.5, 0.25), yaw=0.5)
+    return make_record(id_, label, score=score, centre=box.centre, box=box)
 
 
 def snapshot() -> MapSnapshot:

@@ -9,7 +9,7 @@ import pytest
 from harness_camera import SimClock
 from harness_domain import reserved_domain
 from harness_faults import altered, delayed, garbage, halved, intermittent, off, slow, stuck
-from harness_perception import ACTIVE, INACTIVE, values_of
+from harness_perception import ACTIVE, DEACTIVATE, INACTIVE, values_of
 from harness_process import Died
 from harness_robot import Robot
 from rcl_interfaces.srv import GetParameters
@@ -46,7 +46,7 @@ def test_a_node_is_driven_through_its_lifecycle_and_ends_when_asked(robot: Robot
     request = GetParameters.Request(names=["limit"])
     assert robot.client.call(GetParameters, "/tiny/get_parameters", request).values[0].integer_value == 7
     assert not node.set_parameter("limit", 10).successful
-    assert node.change(4)  # deactivate
+    assert node.change(DEACTIVATE)
     assert node.state() == INACTIVE
     node.forget()
     assert program.terminate() == 0

@@ -2,16 +2,20 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 import rclpy
 from harness_robot import Robot
 from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from std_msgs.msg import Empty
 from std_srvs.srv import Trigger
 
 from ovseg3r_ros.executor import ServicesAsideExecutor
+
+THREADS = 3
 
 
 class Served:
@@ -26,25 +30,24 @@ class Served:
         self.node.create_service(Trigger, "/slow", self._slow, callback_group=group)
         self.node.create_service(Trigger, "/quick", self._quick, callback_group=group)
         self.node.create_subscription(Empty, "/topic", self._hear, 10)
-        self.executor = ServicesAsideExecutor(3, context=self.context)
+        self.executor = ServicesAsideExecutor(THREADS, context=self.context)
         self.executor.add_node(self.node)
-        self.end = rclpy.Future()
         self.failures: list[Exception] = []
         self.thread = threading.Thread(target=self._spin, daemon=True)
         self.thread.start()
 
     def close(self) -> None:
         self.may_answer.set()
-        self.end.set_result(None)
+        self.context.try_shutdown()
         self.thread.join(10)
         assert not self.thread.is_alive()
         self.executor.shutdown()
         self.node.destroy_node()
-        self.context.try_shutdown()
 
     def _spin(self) -> None:
         try:
-            self.executor.spin_until_future_complete(self.end)
+            with suppress(ExternalShutdownException):
+                self.executor.spin()
         except RuntimeError as error:
             self.failures.append(error)
 
@@ -81,6 +84,19 @@ def test_slow_services_stop_neither_each_other_nor_the_topics(robot: Robot, serv
     assert not first.done()
     served.may_answer.set()
     assert all(robot.client.answer(answer).success for answer in (first, second))
+
+
+def test_topics_go_on_while_more_services_are_asked_than_there_are_threads(robot: Robot, served: Served):
+    publisher = robot.client.node.create_publisher(Empty, "/topic", 10)
+    robot.client.until(publisher.get_subscription_count, "subscriber")
+    answers = [robot.client.ask(Trigger, "/slow", Trigger.Request()) for _ in range(THREADS + 2)]
+    assert all(served.asked.acquire(timeout=20) for _ in range(THREADS))
+    for count in (1, 2, 3):  # the first may come before the request that finds no thread
+        publisher.publish(Empty())
+        robot.client.until(lambda count=count: served.heard == count, "message while all threads are busy")
+    assert not served.asked.acquire(blocking=False)
+    served.may_answer.set()
+    assert all(robot.client.answer(answer).success for answer in answers)
 
 
 def test_an_error_of_a_callback_reaches_whoever_spins(robot: Robot, served: Served):

@@ -189,6 +189,18 @@ def test_another_body_starts_anew():
         it.T_map_camera("camera", 1100 * MS)
 
 
+def test_the_tree_forgets_what_moves_and_keeps_what_is_fixed():
+    tree = TfBuffer()
+    tree.insert("map", "base", 5 * SECOND, at(1))
+    tree.insert("base", "camera", 0, at(0.5), fixed=True)
+    tree.forget_moving()
+    np.testing.assert_array_equal(tree.lookup("base", "camera", SECOND), at(0.5))
+    with pytest.raises(Rejected, match="no transform connects"):
+        tree.lookup("map", "camera", 5 * SECOND)
+    tree.insert("map", "base", SECOND, at(2))
+    np.testing.assert_allclose(tree.lookup("map", "camera", SECOND), at(2.5))
+
+
 def test_the_tree_knows_how_far_two_frames_are_known():
     tree = TfBuffer()
     tree.insert("map", "base", 5 * SECOND, at(0))

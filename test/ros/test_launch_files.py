@@ -11,19 +11,17 @@ from harness_domain import CHECKOUT
 from launch_programs import install
 
 from ovseg3r_core.config import Setting, settings_of, with_settings
-from ovseg3r_core.live import LiveConfig
-from ovseg3r_core.run import config_of
 from ovseg3r_ros.camera_topics import read_remappings
-from ovseg3r_ros.config import InputConfig, NodeConfig, OutputConfig
 from ovseg3r_ros.launch_lite.context import LaunchError, Process, ProcessExited
 from ovseg3r_ros.launch_lite.stand_in import arguments_of, processes_of
+from ovseg3r_ros.parameter_groups import GROUPS
 
 LAUNCH, CONFIG = CHECKOUT / "launch", CHECKOUT / "config"
 FILES = sorted(path.name for path in LAUNCH.glob("*.launch.py"))
 CAMERAS = sorted(path.stem for path in (CONFIG / "cameras").glob("*.yaml"))
 PRESETS = ("robot_cpu", "gpu", "small_scene")
 GIVEN = {"replay.launch.py": {"bag": "office"}}
-CONFIGS = (NodeConfig(), InputConfig(), OutputConfig(), LiveConfig(), config_of(online=True))
+CONFIGS = [group.config for group in GROUPS]
 """Everything that is a parameter of the node perception."""
 OURS = {"instances", "instance_cloud", "markers", "detections", "labels", "query_events", "diagnostics", "color/image"}
 

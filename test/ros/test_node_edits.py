@@ -6,7 +6,7 @@ import pytest
 from geometry_msgs.msg import Point
 from harness_camera import THINGS, ScriptedCamera
 from harness_clouds import points_of
-from harness_perception import Perception
+from harness_perception import Perception, ids_of
 
 from ovseg3r_ros.srv import EditObject
 
@@ -135,7 +135,7 @@ def test_an_edit_that_means_nothing_is_refused_and_says_why(node: Perception, ac
     assert not answer.success
     assert says in answer.message
     assert len(answer.message) < 2000
-    assert {label: item.id for label, item in node.objects().items()} == {label: o.id for label, o in before.items()}
+    assert ids_of(node.objects()) == ids_of(before)
 
 
 def test_an_object_that_is_not_there_cannot_be_edited(node: Perception):

@@ -5,16 +5,7 @@ import signal
 
 import pytest
 from harness_domain import CHECKOUT
-from harness_perception import (
-    ACTIVATE,
-    ACTIVE,
-    CLEANUP,
-    CONFIGURE,
-    DEACTIVATE,
-    INACTIVE,
-    UNCONFIGURED,
-    Perception,
-)
+from harness_perception import ACTIVATE, ACTIVE, CONFIGURE, DEACTIVATE, INACTIVE, UNCONFIGURED, Perception
 from harness_process import shared_memory_locks
 from harness_robot import QUICK, SCENE_NODE, Robot
 from rcl_interfaces.msg import ParameterDescriptor, ParameterType
@@ -33,10 +24,10 @@ def test_fifty_cycles_leave_nothing_behind(robot: Robot):
     camera = robot.camera()
     with camera.run(rate_hz=5):  # images come all the time, as on a robot
         for _ in range(5):  # the first rounds fill pools and caches
-            cycle(node)
+            node.cycle()
         before = node.program.usage()
         for _ in range(CYCLES):
-            cycle(node)
+            node.cycle()
         after = node.program.usage()
     assert node.state() == ACTIVE
     assert after.threads <= before.threads + 2
@@ -45,11 +36,6 @@ def test_fifty_cycles_leave_nothing_behind(robot: Robot):
         f"{before.resident_mb:.0f} MB became {after.resident_mb:.0f} MB"
     )
     assert not node.program.log.holding("Traceback")
-
-
-def cycle(node: Perception) -> None:
-    for transition in (DEACTIVATE, CLEANUP, CONFIGURE, ACTIVATE):
-        assert node.change(transition), f"transition {transition} failed"
 
 
 def test_services_answer_in_every_state(robot: Robot):

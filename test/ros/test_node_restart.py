@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from harness_camera import THINGS
-from harness_perception import Perception
+from harness_perception import Perception, ids_of
 from harness_robot import Robot, map_scene
 
 from ovseg3r_core.mapping.storage import load_map
@@ -28,10 +28,6 @@ def wait_until_saved(node: Perception, maps: Path) -> None:
     node.client.until(saved, "autosave")
 
 
-def ids_of(node: Perception) -> dict[str, int]:
-    return {label: item.id for label, item in node.objects().items()}
-
-
 def test_a_killed_node_goes_on_from_its_autosaved_map(robot: Robot, tmp_path: Path):
     node, camera = start(robot, tmp_path), robot.camera()
     before = map_scene(node, camera)
@@ -40,10 +36,10 @@ def test_a_killed_node_goes_on_from_its_autosaved_map(robot: Robot, tmp_path: Pa
     node.program.kill()
 
     again = start(robot, tmp_path)
-    assert ids_of(again) == {label: item.id for label, item in before.items()}
+    assert ids_of(again.objects()) == ids_of(before)
     assert again.query("cup").verdict == "found"
     after = map_scene(again, camera)
-    assert {label: item.id for label, item in after.items()} == {label: item.id for label, item in before.items()}
+    assert ids_of(after) == ids_of(before)
     assert all(after[label].observations > before[label].observations for label in THINGS)
 
 
@@ -68,7 +64,7 @@ def test_a_clean_end_saves_the_map_too(robot: Robot, tmp_path: Path):
     before = map_scene(node, robot.camera())
     node.forget()
     assert node.program.terminate() == 0
-    assert ids_of(start(robot, tmp_path)) == {label: item.id for label, item in before.items()}
+    assert ids_of(start(robot, tmp_path).objects()) == ids_of(before)
 
 
 def test_a_damaged_autosave_is_said_and_does_not_keep_the_robot_from_starting(robot: Robot, tmp_path: Path):

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from harness_camera import THINGS
 from harness_clouds import points_of, xyz_of
-from harness_perception import Perception
+from harness_perception import Perception, ids_of
 
 from ovseg3r_ros.srv import ListObjects, QueryObjects
 
-ANSWER_S = 1.0  # a bound that a busy machine keeps too; the figures are test/bench_node.py's
+ANSWER_S = 1.0  # a bound that a busy machine keeps too; the figures are bench_node.py's
 HOSTILE = {
     "empty": "",
     "blank": " \t\n",
@@ -167,7 +167,7 @@ def test_a_saved_map_comes_back_with_the_same_ids(mapped: Perception, map_direct
     loaded = mapped.load_map("kitchen")
     assert (loaded.success, loaded.objects) == (True, len(THINGS)), loaded.message
     after = mapped.objects()
-    assert {label: item.id for label, item in after.items()} == {label: item.id for label, item in before.items()}
+    assert ids_of(after) == ids_of(before)
     assert all(after[label].bbox == before[label].bbox for label in THINGS)
     assert mapped.query("cup").verdict == "found"
 

@@ -15,10 +15,17 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from ovseg3r_core.config import Within, check_ranges, settings_of
+from ovseg3r_core.config import Config, Within, check_ranges, settings_of, with_settings
 from ovseg3r_ros.parameter_groups import GROUPS
 from ovseg3r_ros.parameter_table import parameter_table
-from ovseg3r_ros.parameters import SettingsFollower, declare_settings, read_settings
+from ovseg3r_ros.parameters import SettingsFollower, declare_settings
+
+
+def read_settings(node: Node, prefix: str, config: Config) -> Config:
+    """The config with the present values of its parameters."""
+    start = f"{prefix}." if prefix else ""
+    names = [setting.name for setting in settings_of(config)]
+    return with_settings(config, {name: node.get_parameter(start + name).value for name in names})
 
 
 @dataclass(frozen=True, kw_only=True)
