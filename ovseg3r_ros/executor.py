@@ -37,6 +37,10 @@ class ServicesAsideExecutor(Executor):
             return
         except InvalidHandle:  # something was destroyed in another thread while it was being waited for
             return
+        except RuntimeError:
+            if self.context.ok():
+                raise
+            return  # ROS was shut down just before the wait began; `spin` ends at that
         if isinstance(entity, Service):
             self._hand_over(task)
             return

@@ -106,3 +106,12 @@ def test_an_error_of_a_callback_reaches_whoever_spins(robot: Robot, served: Serv
         publisher.publish(Empty())
     robot.client.until(lambda: served.failures, "the error")
     assert str(served.failures[0]) == "three are enough"
+
+
+def test_a_wait_that_begins_just_after_ros_was_shut_down_ends_quietly(robot: Robot):
+    context = rclpy.Context()
+    context.init(domain_id=robot.domain)
+    executor = ServicesAsideExecutor(THREADS, context=context)
+    context.shutdown()
+    executor.spin_once(timeout_sec=0.0)
+    executor.shutdown()
