@@ -16,7 +16,14 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from ovseg3r_core.cli_tables import answer_table, objects_table, report_text, weights_table
+from ovseg3r_core.cli_tables import (
+    answer_table,
+    classes_table,
+    objects_table,
+    precision_table,
+    report_text,
+    weights_table,
+)
 from ovseg3r_core.devices import pick_device
 from ovseg3r_core.models import FetchFailed
 
@@ -42,6 +49,14 @@ class Mode(str, Enum):
 
     online = "online"
     offline = "offline"
+
+
+class Protocol(str, Enum):
+    """Whose classes and label ids `evaluate` goes by."""
+
+    scannet200 = "scannet200"
+    scannet20 = "scannet20"
+    class_agnostic = "class-agnostic"
 
 
 class Device(str, Enum):
@@ -176,6 +191,63 @@ def query(
         out.print_json(json.dumps(answer_json(result)))
     else:
         out.print(f"[bold]{result.verdict}[/]", *([answer_table(result)] if result.hits else []), sep="\n")
+
+
+@app.command(
+    epilog="Examples:\n\n"
+    "  ovseg3r evaluate predictions scannet200_val\n\n"
+    "  ovseg3r evaluate office truth/office.txt --vocabulary truth/vocabulary.txt\n\n"
+    "  ovseg3r evaluate office truth/office.txt --protocol class-agnostic --json"
+)
+def evaluate(
+    predictions: Annotated[
+        Path, typer.Argument(help="<scene>.txt in the benchmark's format, their folder, or the --out of a segment run.")
+    ],
+    ground_truth: Annotated[
+        Path,
+        typer.Argument(help="<scene>.txt with 1000 * label id + instance a vertex, a PLY with instances, or a folder."),
+    ],
+    protocol: Annotated[
+        Protocol, typer.Option(help="Whose classes and label ids; class-agnostic counts any name as right.")
+    ] = Protocol.scannet200,
+    vocabulary: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="One name a line: label ids are its line numbers, from 1, on both sides."),
+    ] = None,
+    out_file: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE.json", help="Write the JSON there as well.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score predicted instances by the rules of the ScanNet benchmark: AP, AP50 and AP25, Top-K and Top-1.
+
+    A scene of the truth without predictions counts as found nothing.
+    """
+    from rich.progress import Progress
+
+    from ovseg3r_core.evaluation.evaluate import evaluate_files
+    from ovseg3r_core.outputs import write_json
+
+    with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
+        task = progress.add_task("scenes", total=None)
+        result = evaluate_files(
+            predictions,
+            ground_truth,
+            protocol.value,
+            vocabulary,
+            advance=lambda scenes: progress.update(task, total=scenes, advance=1),
+        )
+    for warning in result.warnings():
+        err.print(f"[bold yellow]warning:[/] {escape(warning)}", highlight=False, soft_wrap=True)
+    if out_file:
+        out_file.parent.mkdir(parents=True, exist_ok=True)
+        write_json(out_file, result.to_json())
+    if as_json:
+        out.print_json(json.dumps(result.to_json()))
+    else:
+        if result.report.top_k.classes:
+            out.print(classes_table(result.report))
+        out.print(precision_table(result.report))
 
 
 @app.command(epilog="Examples:\n\n  ovseg3r demo\n\n  ovseg3r demo --out demo_out")

@@ -11,6 +11,7 @@ from rich.text import Text
 from ovseg3r_core.types import QueryResult
 
 if TYPE_CHECKING:
+    from ovseg3r_core.evaluation.report import BenchmarkReport
     from ovseg3r_core.language.naming import Namer
     from ovseg3r_core.mapping.snapshot import MapSnapshot
 
@@ -59,6 +60,42 @@ def report_text(report: Mapping[str, Any], folder: Path) -> Text:
         f"peak memory {report['peak_memory_mb'] / 1024:.1f} GiB\n"
         f"{folder / 'preview.png'}  {folder / 'objects.json'}  {folder / 'recording.rrd'}"
     )
+
+
+def precision_table(report: "BenchmarkReport") -> Table:
+    """Average precision in percent: over all classes, over groups, and whatever the names."""
+    table = Table("", "classes", "AP", "AP50", "AP25", "Top-1 AP", "AP50", "AP25")
+    pairs = [("all classes", report.top_k.overall, report.top_1.overall)]
+    if report.protocol == "class-agnostic":
+        pairs = []
+    pairs += [(group, mean, report.top_1.groups[group]) for group, mean in report.top_k.groups.items()]
+    pairs += [("any name", report.top_k.class_agnostic, report.top_1.class_agnostic)]
+    for name, top_k, top_1 in pairs:
+        figures = (top_k.ap, top_k.ap50, top_k.ap25, top_1.ap, top_1.ap50, top_1.ap25)
+        table.add_row(name, str(top_k.classes), *map(percent, figures))
+    left_out = ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in report.left_out.items() if count)
+    table.caption = (
+        f"{report.scenes} scenes, {report.true_instances} true instances, {report.top_k.predictions} predictions, "
+        f"label ids of {escape(report.vocabulary)}; left out: {left_out or 'nothing'}"
+    )
+    return table
+
+
+def classes_table(report: "BenchmarkReport") -> Table:
+    """Average precision in percent of the classes that are there, as the predictions are given (Top-K)."""
+    table = Table("id", "class", "AP", "AP50", "AP25", "true instances", "predictions")
+    there = [row for row in report.top_k.classes if row.true_instances]
+    for row in there:
+        figures = map(percent, (row.ap, row.ap50, row.ap25))
+        table.add_row(str(row.id), escape(row.name), *figures, str(row.true_instances), str(row.predictions))
+    absent = sum(row.predictions for row in report.top_k.classes if not row.true_instances)
+    table.caption = f"and {absent} predictions of classes that the truth has nothing of: no figure counts them"
+    return table
+
+
+def percent(share: float | None) -> str:
+    """A share as a percentage with one decimal; a dash where there is none."""
+    return "-" if share is None else f"{100 * share:.1f}"
 
 
 def weights_table() -> Table:

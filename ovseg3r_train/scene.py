@@ -31,7 +31,8 @@ class Truth:
     """What things are truly there, one id a point of some cloud."""
 
     instance: Int32[ndarray, " points"]
-    """Id of the thing that a point belongs to; -1 for none, for walls, floor and ceiling, and for what is unlabelled."""
+    """Id of the thing that a point belongs to; -1 for none, for walls, floor and ceiling, and for what is
+    unlabelled."""
     names: Mapping[int, str]
     """Class name of every id that occurs."""
 
@@ -75,7 +76,7 @@ class LabelledScene:
 class FoundInstances:
     """What a method found in one scene; instances may share points."""
 
-    points: tuple[Int64[ndarray, " members"], ...]
+    points: tuple[Int64[ndarray, " _"], ...]
     """The points of each, indices into the scene's cloud, sorted, each once."""
     names: tuple[str | None, ...]
     """What the masks called each; None where no mask had a name."""

@@ -1,9 +1,13 @@
 """Average precision as the ScanNet benchmark computes it, on cases small enough to do by hand."""
 
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
+from random_benchmark import CLASSES as RANDOM_CLASSES
+from random_benchmark import random_scenes
 
 from ovseg3r_core.evaluation.average_precision import (
     ANY_CLASS,
@@ -13,6 +17,7 @@ from ovseg3r_core.evaluation.average_precision import (
     TrueInstances,
     average_precision,
 )
+from ovseg3r_core.evaluation.matching import SharedVertices
 from ovseg3r_core.types import Instances
 
 CHAIR, TABLE, WALL = 3, 5, 1
@@ -127,3 +132,54 @@ def test_without_classes_any_name_will_do():
 def test_masks_of_another_cloud_are_refused():
     with pytest.raises(ValueError, match="100 vertices but the truth on 200"):
         ScenePair(predicted=scene("..", {}, ("xx", CHAIR, 0.9)).predicted, truth=scene("....", {}).truth)
+
+
+GOLDEN = json.loads((Path(__file__).parent / "data" / "average_precision_golden.json").read_text("utf-8"))
+"""Made with a public reference evaluator: for each seed the scenes of `random_scenes(seed)` were given to
+`assign_instances_for_scan` and `evaluate_matches` of IDEA-Research/SegDINO3D (evaluation/utils_instance_seg_3d_eval.py
+at f08340c, a Python 3 copy of ScanNet's evaluate_semantic_instance.py) with the labels of `CLASSES`, and once more with
+every truth of a valid class as 1000 + its instance number. `digest` tells whether the scenes are still the same."""
+
+
+@pytest.mark.parametrize("golden", GOLDEN, ids=lambda golden: f"seed {golden['seed']}")
+def test_random_scenes_score_as_with_the_reference_evaluator(golden):
+    scenes = random_scenes(golden["seed"])
+    assert [one.digest()[:16] for one in scenes] == golden["digest"], "the generator draws other scenes than it did"
+    pairs = [one.pair() for one in scenes]
+    named = average_precision(pairs, RANDOM_CLASSES).by_class
+    unnamed = average_precision([pair.class_agnostic(among=RANDOM_CLASSES) for pair in pairs], [ANY_CLASS]).by_class
+    for class_id in RANDOM_CLASSES:
+        np.testing.assert_allclose(named[class_id], np.array(golden["by_class"][str(class_id)], float), atol=1e-6)
+    np.testing.assert_allclose(unnamed[ANY_CLASS], np.array(golden["class_agnostic"], float), atol=1e-6)
+
+
+def test_the_golden_scenes_reach_classes_without_truth_and_scenes_without_predictions():
+    rows = [values for golden in GOLDEN for values in golden["by_class"].values()]
+    assert any(None in values for values in rows) and any(0 < (values[0] or 0) < 1 for values in rows)
+    scenes = [one for golden in GOLDEN for one in random_scenes(golden["seed"])]
+    assert any(not len(one.labels) for one in scenes) and any(not one.values.any() for one in scenes)
+    assert any(len(set(one.scores)) == 1 for one in scenes) and any(len(set(one.scores)) > 10 for one in scenes)
+
+
+@pytest.mark.parametrize("points", [1, 7, 8, 1001, 1 << 20])
+def test_shared_vertices_are_counted_whatever_the_size_of_the_cloud(points):
+    rng = np.random.default_rng(points)
+    instance, masks = rng.integers(-1, 4, points), rng.random((3, points)) < 0.1
+    truth = TrueInstances(instance=instance, labels={0: CHAIR, 1: TABLE, 2: WALL, 3: CHAIR})
+    counted = SharedVertices.of(masks, truth, CLASSES)
+    there = [id_ for id_ in (0, 1, 3) if (instance == id_).any()]
+    assert counted.shared.tolist() == [[(mask & (instance == id_)).sum() for id_ in there] for mask in masks]
+    assert counted.void.tolist() == [(mask & np.isin(instance, (-1, 2))).sum() for mask in masks]
+    assert counted.sizes.tolist() == masks.sum(axis=1).tolist()
+
+
+def test_instances_of_two_classes_may_share_their_number():
+    truth = TrueInstances.of_values(np.array([3001, 5001, 3001, 7, 0, -1]))
+    assert sorted(truth.labels.values()) == [3, 5]
+    assert truth.instance[0] == truth.instance[2] != truth.instance[1]
+    assert truth.instance[3:].tolist() == [-1, -1, -1]
+
+
+def test_scores_that_cannot_be_ordered_are_refused():
+    with pytest.raises(ValueError, match="1 scores are not finite, the first at 1"):
+        scene("11..", {1: CHAIR}, ("xx..", CHAIR, 0.5), ("xx..", CHAIR, math.nan))

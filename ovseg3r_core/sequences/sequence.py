@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from ovseg3r_core.checks import Rejected
-from ovseg3r_core.sequences import replica, rosbag, scannet, seven_scenes, tum
+from ovseg3r_core.sequences import replica, rosbag, scannet, sens, seven_scenes, tum
 from ovseg3r_core.types import Frame
 
 
@@ -44,6 +44,7 @@ class Format:
 FORMATS = (
     Format(name="rosbag", needs=rosbag.NEEDS, recognises=rosbag.recognises, open=rosbag.open_bag),
     Format(name="scannet", needs=scannet.NEEDS, recognises=scannet.recognises, open=scannet.open_scannet),
+    Format(name="sens", needs=sens.NEEDS, recognises=sens.recognises, open=sens.open_sens),
     Format(name="tum", needs=tum.NEEDS, recognises=tum.recognises, open=tum.open_tum),
     Format(name="replica", needs=replica.NEEDS, recognises=replica.recognises, open=replica.open_replica),
     Format(

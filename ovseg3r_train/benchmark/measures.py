@@ -1,7 +1,7 @@
 """One method on one scene: what it found, held against the truth by several rulers.
 
-The rulers: average precision by the rules of ScanNet200, whatever the names and with them; the same for small, medium and
-large things alone; and the plain counts of a map (found, duplicates, ghosts, right names).
+The rulers: average precision by the rules of ScanNet200, whatever the names and with them; the same for small, medium
+and large things alone; and the plain counts of a map (found, duplicates, ghosts, right names).
 """
 
 from collections.abc import Mapping, Sequence
@@ -76,6 +76,7 @@ def _judge(
     name: str, masks: Bool[ndarray, "instances points"], found: FoundInstances, truth: Truth, namer: Namer
 ) -> Judged:
     called = [None if label is None else namer.name(label) for label in found.names]
+    names = {i: label or UNNAMED for i, label in enumerate(called)}
     predicted = Instances(
         masks=masks,
         labels=np.array([class_id(label) for label in called], np.int64),
@@ -87,9 +88,7 @@ def _judge(
         truth=TrueInstances(
             instance=truth.instance.astype(np.int64), labels={i: class_id(label) for i, label in truth.names.items()}
         ),
-        counts=compare_maps(
-            truth.instance, dict(truth.names), one_owner(predicted), {i: label or UNNAMED for i, label in enumerate(called)}
-        ),
+        counts=compare_maps(truth.instance, truth.names, one_owner(predicted), names),
     )
 
 

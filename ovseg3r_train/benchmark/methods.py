@@ -7,6 +7,7 @@ from ovseg3r_train.baselines.mask_clustering import mask_clustering_style
 from ovseg3r_train.baselines.ours import ours_offline
 from ovseg3r_train.baselines.ovir3d import ovir3d_style
 from ovseg3r_train.baselines.sam3d import sam3d_style
+from ovseg3r_train.baselines.structure import without_structure
 from ovseg3r_train.benchmark.online import ours_online
 from ovseg3r_train.scene import FoundInstances, LabelledScene
 
@@ -17,17 +18,22 @@ class Method:
 
     name: str
     title: str
-    find: Callable[[LabelledScene], FoundInstances]
+    join: Callable[[LabelledScene], FoundInstances]
+    """Joins the masks of all views to instances."""
+
+    def find(self, scene: LabelledScene) -> FoundInstances:
+        """What it joins, without walls, floor and ceiling: all methods leave those out by the rule of our map."""
+        return without_structure(scene, self.join(scene))
 
 
 def all_methods() -> tuple[Method, ...]:
     """Ours first, then the neighbours."""
     return (
-        Method(name="online", title="our map, online", find=ours_online),
-        Method(name="offline", title="our map, all views", find=ours_offline),
-        Method(name="mask-clustering", title="view consensus (MaskClustering style)", find=mask_clustering_style),
-        Method(name="ovir3d", title="sequential fusion (OVIR-3D style)", find=ovir3d_style),
-        Method(name="sam3d", title="superpoints + pairwise merging (SAM3D style)", find=sam3d_style),
+        Method(name="online", title="our map, online", join=ours_online),
+        Method(name="offline", title="our map, all views", join=ours_offline),
+        Method(name="mask-clustering", title="view consensus (MaskClustering style)", join=mask_clustering_style),
+        Method(name="ovir3d", title="sequential fusion (OVIR-3D style)", join=ovir3d_style),
+        Method(name="sam3d", title="superpoints + pairwise merging (SAM3D style)", join=sam3d_style),
     )
 
 

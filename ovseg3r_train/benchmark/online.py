@@ -1,7 +1,7 @@
 """Our map as it grows: the views of a scene come one by one, and now and then all views so far are looked at together.
 
-What the node does live, with one difference: the surface is whole from the start. What the node drops when it is too slow
-is not dropped here.
+What the node does live, with one difference: the surface is whole from the start. What the node drops when it is too
+slow is not dropped here.
 """
 
 from ovseg3r_core.language.coco import same_name
@@ -25,4 +25,4 @@ def ours_online(scene: LabelledScene, config: PerceptionConfig | None = None) ->
             so_far = [mask for mask in scene.lifted if mask.view <= view]
             drawing = redraw(so_far, Incidence.build(seen[: view + 1]), scene.cloud, config.mapping)
             objects.adopt(drawing, [float(v) for v in range(view + 1)])
-    return found_in(objects, scene)
+    return found_in(objects)

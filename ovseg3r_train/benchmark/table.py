@@ -56,9 +56,7 @@ class Row:
     """Largest of the scenes."""
 
 
-def row_of(
-    method: str, masks: str, points: Points, judged: Sequence[Judged], costs: Sequence[Cost]
-) -> Row:
+def row_of(method: str, masks: str, points: Points, judged: Sequence[Judged], costs: Sequence[Cost]) -> Row:
     """Sum up one method over all scenes."""
     things = sum(item.counts.there for item in judged)
     found = sum(item.counts.found for item in judged)

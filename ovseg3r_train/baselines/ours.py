@@ -1,0 +1,30 @@
+"""Our own map's look at all views together, as one more way to join the masks of a scene."""
+
+import numpy as np
+
+from ovseg3r_core.language.coco import same_name
+from ovseg3r_core.language.vocabulary import UNNAMED
+from ovseg3r_core.mapping.mapping_config import MappingConfig
+from ovseg3r_core.mapping.object_map import ObjectMap
+from ovseg3r_core.mapping.redraw import redraw
+from ovseg3r_train.scene import FoundInstances, LabelledScene
+
+
+def ours_offline(scene: LabelledScene, config: MappingConfig | None = None) -> FoundInstances:
+    """What the map would hold after one look at all views, with its own names and scores."""
+    config = config or MappingConfig()
+    if not scene.lifted:
+        return FoundInstances.empty()
+    objects = ObjectMap(config, same_name)
+    objects.adopt(redraw(scene.lifted, scene.seen, scene.cloud, config), [0.0] * len(scene.views))
+    return found_in(objects)
+
+
+def found_in(objects: ObjectMap) -> FoundInstances:
+    """The objects of a map as instances of its cloud."""
+    points, records = objects.ownership.points_of(), objects.records()
+    return FoundInstances(
+        points=tuple(points[record.id] for record in records),
+        names=tuple(None if record.label == UNNAMED else record.label for record in records),
+        scores=np.array([record.score for record in records], dtype=np.float64),
+    )
