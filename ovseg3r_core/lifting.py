@@ -5,7 +5,7 @@
 Which mask a pixel goes to is decided in `overlaps.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -19,7 +19,9 @@ from scipy.sparse.csgraph import connected_components
 from ovseg3r_core.config import Within, check_ranges
 from ovseg3r_core.overlaps import OverlapConfig, id_image
 from ovseg3r_core.reconstruction.depth_edges import depth_edges
+from ovseg3r_core.reconstruction.incidence import Incidence, IncidenceConfig, see_points
 from ovseg3r_core.types import LiftedMask, Mask, MaskTag, SceneCloud, ViewIncidence
+from ovseg3r_core.views import OpenView
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +67,26 @@ def lift(
     """
     config = config or LiftingConfig()
     return carry(clean_ids(masks, depth_m, config), masks, seen, cloud, depth_m, view, config)
+
+
+def lift_views(
+    views: Iterable[OpenView], cloud: SceneCloud, incidence: IncidenceConfig, config: LiftingConfig
+) -> tuple[Incidence, list[LiftedMask]]:
+    """What each of some views sees of a cloud, and their masks carried onto it."""
+    seen, lifted = [], []
+    for view in views:
+        points, masks = lift_view(view, cloud, incidence, config)
+        seen.append(points)
+        lifted += masks
+    return Incidence.build(seen), lifted
+
+
+def lift_view(
+    view: OpenView, cloud: SceneCloud, incidence: IncidenceConfig, config: LiftingConfig
+) -> tuple[ViewIncidence, list[LiftedMask]]:
+    """What one view sees of a cloud, and its masks carried onto it."""
+    seen = see_points(cloud.xyz, view, incidence)
+    return seen, carry(view.ids, view.tags, seen, cloud, view.depth_m, view.index, config)
 
 
 def clean_ids(

@@ -19,7 +19,7 @@ from numpy import ndarray
 
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.config import Within, check_ranges
-from ovseg3r_core.lifting import LiftingConfig, carry, clean_ids
+from ovseg3r_core.lifting import LiftingConfig, clean_ids, lift_view, lift_views
 from ovseg3r_core.mapping.explained import explained_pixels
 from ovseg3r_core.mapping.mapping_config import MappingConfig
 from ovseg3r_core.mapping.memory import Memory
@@ -30,13 +30,13 @@ from ovseg3r_core.mapping.redraw import redraw
 from ovseg3r_core.mapping.snapshot import MapSnapshot, ObjectEmbeddings
 from ovseg3r_core.mapping.structure import StructureConfig, find_structure, structure_kind, up_direction
 from ovseg3r_core.masks.proposer import EmbedsMasks, MaskProposer
-from ovseg3r_core.reconstruction.incidence import Incidence, IncidenceConfig, see_points
+from ovseg3r_core.reconstruction.incidence import IncidenceConfig, see_points
 from ovseg3r_core.reconstruction.keyframes import KeyframeConfig, KeyframeSelector
 from ovseg3r_core.reconstruction.surface import extract_cloud
 from ovseg3r_core.reconstruction.tsdf import TsdfConfig, TsdfVolume
 from ovseg3r_core.stopwatch import Stopwatch
-from ovseg3r_core.types import Frame, LiftedMask, SceneCloud, ViewIncidence
-from ovseg3r_core.views import OpenView, View
+from ovseg3r_core.types import Frame, SceneCloud
+from ovseg3r_core.views import View
 
 logger = logging.getLogger(__name__)
 
@@ -195,12 +195,9 @@ class Perception:
             objects, views = self.objects, tuple(self.views)
         cloud = self._extract()
         with self.clock("refine"):
-            seen, lifted = [], []
-            for view in views:
-                opened = view.open()
-                seen.append(see_points(cloud.xyz, opened, self.config.incidence))
-                lifted += self._lift(opened, seen[-1], cloud)
-            drawing = redraw(lifted, Incidence.build(seen), cloud, self.config.mapping)
+            opened = (view.open() for view in views)
+            seen, lifted = lift_views(opened, cloud, self.config.incidence, self.config.lifting)
+            drawing = redraw(lifted, seen, cloud, self.config.mapping)
             with self._map:
                 if self.objects is not objects:
                     return  # the map was reset meanwhile
@@ -279,15 +276,10 @@ class Perception:
 
     def _place(self, view: View, former: Mapping[Placed, int] = NOWHERE) -> None:
         """Lift the masks of one view and place them on the objects of the map."""
-        opened, cloud = view.open(), self.objects.cloud
         with self.clock("lift"):
-            seen = see_points(cloud.xyz, opened, self.config.incidence)
-            lifted = self._lift(opened, seen, cloud)
+            seen, lifted = lift_view(view.open(), self.objects.cloud, self.config.incidence, self.config.lifting)
         with self.clock("associate"):
             self.objects.associate(lifted, seen, view.stamp_s, former)
-
-    def _lift(self, view: OpenView, seen: ViewIncidence, cloud: SceneCloud) -> list[LiftedMask]:
-        return carry(view.ids, view.tags, seen, cloud, view.depth_m, view.index, self.config.lifting)
 
     def _tell_structure(self) -> None:
         """Mark the objects that are pieces of the walls, the floor or the ceiling."""

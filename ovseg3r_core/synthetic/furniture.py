@@ -52,6 +52,8 @@ class CatalogueEntry:
     """Width (x), depth (y), height (z)."""
     top_m: float | None
     """Height of the surface that things stand on; None where nothing can."""
+    elevation_m: float
+    """How high over the floor it hangs; 0 where it stands."""
     library: Path
     member: str
     rotation: tuple[float, ...]
@@ -134,6 +136,7 @@ def _entry(fields: dict[str, str], path: Path, licence: str) -> CatalogueEntry:
         licence=licence,
         size_m=(size_m[0], size_m[1], size_m[2]),
         top_m=top_m if top_m >= 0 else None,
+        elevation_m=float(fields.get("elevation", 0)) / 100,
         library=path,
         member=fields["model"].lstrip("/"),
         rotation=tuple(float(value) for value in fields.get("modelRotation", "1 0 0 0 1 0 0 0 1").split()),

@@ -4,12 +4,12 @@ A thing is a size and, where others may stand on it, the height of its top. Its 
 share space: their upright boxes are kept apart, and large things keep the floor before them free.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 from numpy import ndarray
 
 _TRIES = 200
@@ -58,6 +58,8 @@ class Floor:
         self._half = np.array([width_m / 2, depth_m / 2])
         self._rng = rng
         self.things: list[Standing] = []
+        self._boxes = np.empty((0, 2, 3))
+        self._fronts = np.empty((0, 2, 3))
 
     def put(
         self,
@@ -67,24 +69,39 @@ class Floor:
         top_m: float | None = None,
         clear_m: float = 0.0,
         on: Standing | None = None,
+        within: Collection[Standing] = (),
+        accept: Callable[[Standing], bool] = lambda thing: True,
     ) -> Standing | None:
         """The thing at the first pose where it fits, or None where none of the first 200 does.
 
         Args:
             on: its anchor, which it may touch.
+            within: what else it may touch, such as the shelf that its anchor stands in.
+            accept: what else must hold of the thing in its place.
         """
         for pose in islice(poses, _TRIES):
             thing = Standing(pose=pose, size_m=size_m, top_m=top_m, clear_m=clear_m)
-            if self._fits(thing, on):
-                self.things.append(thing)
+            if self._fits(thing, on, within) and accept(thing):
+                self.keep(thing)
                 return thing
         return None
 
-    def _fits(self, thing: Standing, on: Standing | None) -> bool:
+    def keep(self, thing: Standing) -> None:
+        """Take a place for a thing without asking whether it fits."""
+        self.things.append(thing)
+        self._boxes = np.concatenate([self._boxes, thing.box()[None]])
+        self._fronts = np.concatenate([self._fronts, thing.box(thing.clear_m)[None]])
+
+    def _fits(self, thing: Standing, on: Standing | None, within: Collection[Standing]) -> bool:
+        """Whether it is inside and clashes with nothing; what has an anchor, as a chair has, may block other fronts."""
         box = thing.box()
         if (np.abs(box[:, :2]) > self._half).any():
             return False
-        return not any(_clash(thing, other, on) for other in self.things if other is not on)
+        clash = _overlap(box, self._boxes, _GAP_M) | _overlap(thing.box(thing.clear_m), self._boxes, 0.0)
+        if on is None:
+            clash |= _overlap(box, self._fronts, 0.0)
+        touched = {id(other) for other in (on, *within)}
+        return not any(id(self.things[index]) not in touched for index in np.flatnonzero(clash))
 
     def against_wall(self, size_m: tuple[float, float, float]) -> Iterator[Pose]:
         """Back to a wall, facing the room."""
@@ -128,7 +145,7 @@ class Floor:
         back = other.size_m[1] / 2 - size_m[1] / 2
         while True:
             side = float(self._rng.choice([-1, 1])) * (other.size_m[0] / 2 + size_m[0] / 2 + _GAP_M)
-            yield _in_frame_of(other, side, back, 0.0, 0.0)
+            yield in_frame_of(other, side, back, 0.0, 0.0)
 
     def on_top(self, table: Standing, size_m: tuple[float, float, float], turn: float = 0.4) -> Iterator[Pose]:
         """On a thing, its front turned as the thing's is, give or take."""
@@ -136,18 +153,15 @@ class Floor:
         room_y = max(table.size_m[1] / 2 - size_m[1] / 2 - 0.06, 0)
         while table.top_m is not None:
             x, y = self._rng.uniform(-1, 1, 2) * (room_x, room_y)
-            yield _in_frame_of(table, x, y, table.top_m + 0.001, float(self._rng.uniform(-turn, turn)))
+            yield in_frame_of(table, x, y, table.top_m + 0.001, float(self._rng.uniform(-turn, turn)))
 
 
-def _clash(a: Standing, b: Standing, on: Standing | None) -> bool:
-    """Whether a cannot come to stand where b is; what has an anchor, as a chair has, may stand before other things."""
-    blocks_front = on is None and _overlap(a.box(), b.box(b.clear_m), 0.0)
-    return blocks_front or _overlap(a.box(), b.box(), _GAP_M) or _overlap(a.box(a.clear_m), b.box(), 0.0)
-
-
-def _overlap(a: Float64[ndarray, "2 3"], b: Float64[ndarray, "2 3"], gap_m: float) -> bool:
+def _overlap(
+    a: Float64[ndarray, "2 3"], boxes: Float64[ndarray, "things 2 3"], gap_m: float
+) -> Bool[ndarray, " things"]:
+    """Which of some boxes share space with one box, or come nearer to it than a gap at the side."""
     gap = np.array([gap_m, gap_m, 0.0])
-    return bool((a[0] < b[1] + gap).all() and (b[0] < a[1] + gap).all())
+    return (a[0] < boxes[:, 1] + gap).all(axis=1) & (boxes[:, 0] < a[1] + gap).all(axis=1)
 
 
 def _turned(x: float, y: float, yaw: float) -> Pose:
@@ -158,9 +172,10 @@ def _turned(x: float, y: float, yaw: float) -> Pose:
 def _beside(other: Standing, s: float, distance_m: float, side: float) -> Pose:
     """At `distance_m` from the centre of a thing, on the side that its back (+y), turned by `side`, points to."""
     local = _turned(s, distance_m, side)
-    return _in_frame_of(other, local.x, local.y, 0.0, side)
+    return in_frame_of(other, local.x, local.y, 0.0, side)
 
 
-def _in_frame_of(other: Standing, x: float, y: float, z: float, yaw: float) -> Pose:
+def in_frame_of(other: Standing, x: float, y: float, z: float, yaw: float) -> Pose:
+    """A pose given from the centre of another thing's foot, along that thing's own axes."""
     placed = _turned(x, y, other.pose.yaw)
     return Pose(x=placed.x + other.pose.x, y=placed.y + other.pose.y, z=other.pose.z + z, yaw=other.pose.yaw + yaw)

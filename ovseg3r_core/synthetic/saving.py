@@ -8,23 +8,57 @@ truth.ply, truth.txt, vocabulary.txt    the seen surface every 2 cm, its ScanNet
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, Int32, UInt8
+from jaxtyping import Float32, Int32, UInt8, UInt16
 from numpy import ndarray
 
+from ovseg3r_core.atomic import atomic_write
 from ovseg3r_core.geometry import back_project, transform, voxel_keys
 from ovseg3r_core.scene_files import write_scene_ply
-from ovseg3r_core.synthetic.room import RoomScene
+from ovseg3r_core.synthetic.mesh import Part
+from ovseg3r_core.synthetic.room import RoomScene, TruthObject
 from ovseg3r_core.synthetic.sequence import RoomSequence
 from ovseg3r_core.synthetic.truth import TruthSurface
-from ovseg3r_core.types import Frame, SceneCloud
+from ovseg3r_core.types import Camera, Frame, SceneCloud
 
 _VOXEL_M = 0.02
 _JPEG_QUALITY = 95
+
+
+@runtime_checkable
+class Furnished(Protocol):
+    """Anything with named things in it: a room, or a home of many."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        ...
+
+    @property
+    def size_m(self) -> tuple[float, float, float]:
+        """Extent along x, y and z."""
+        ...
+
+    @property
+    def parts(self) -> tuple[tuple[int, Part], ...]:
+        """(instance id, triangles); 0 is the shell."""
+        ...
+
+    @property
+    def objects(self) -> tuple[TruthObject, ...]:
+        """What stands in it."""
+        ...
+
+    @property
+    def names(self) -> dict[int, str]:
+        """Class name by instance id."""
+        ...
 
 
 def save_room(sequence: RoomSequence, folder: Path) -> None:
@@ -32,10 +66,10 @@ def save_room(sequence: RoomSequence, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     seen = _SeenSurface()
     for frame in sequence.read():
-        _save_frame(frame, sequence.instances(frame.index), folder)
+        save_frame(frame, sequence.instances(frame.index), folder)
         seen.add(frame)
-        np.savetxt(folder / "camera-intrinsics.txt", frame.camera.K, fmt="%.6f")
-    _save_truth(sequence.scene, folder)
+        save_camera(frame.camera, folder)
+    save_truth(sequence.scene, folder)
     _save_truth_cloud(sequence.scene, seen, folder)
 
 
@@ -75,18 +109,34 @@ class _SeenSurface:
         return rows[:, :3].copy(), rows[:, 3:].copy(), np.array([color for _, color in self._points.values()])
 
 
-def _save_frame(frame: Frame, instances: ndarray, folder: Path) -> None:
+def save_frame(frame: Frame, instances: UInt16[ndarray, "height width"], folder: Path) -> None:
+    """Write the four files of one frame, each whole or not at all; the pose comes last, and says that all are there."""
     stem = str(folder / f"{frame.index:06d}")
-    cv2.imwrite(f"{stem}.color.jpg", frame.color[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    cv2.imwrite(f"{stem}.depth.png", np.round(frame.depth_m * 1000).astype(np.uint16))
-    cv2.imwrite(f"{stem}.instances.png", instances)
-    np.savetxt(f"{stem}.pose.txt", frame.T_map_camera, fmt="%.9f")
+    _save_image(Path(f"{stem}.color.jpg"), frame.color[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    _save_image(Path(f"{stem}.depth.png"), np.round(frame.depth_m * 1000).astype(np.uint16))
+    _save_image(Path(f"{stem}.instances.png"), instances)
+    with atomic_write(Path(f"{stem}.pose.txt")) as path:
+        np.savetxt(path, frame.T_map_camera, fmt="%.9f")
 
 
-def _save_truth(scene: RoomScene, folder: Path) -> None:
+def save_camera(camera: Camera, folder: Path) -> None:
+    """Write the intrinsics of all frames of a folder."""
+    with atomic_write(folder / "camera-intrinsics.txt") as path:
+        np.savetxt(path, camera.K, fmt="%.6f")
+
+
+def save_truth(scene: Furnished, folder: Path) -> None:
+    """Write what is there: every object with its box, model, creator and licence, and the names alone."""
     truth = {"name": scene.name, "size_m": scene.size_m, "objects": [asdict(thing) for thing in scene.objects]}
-    (folder / "truth.json").write_text(json.dumps(truth, indent=1), "utf-8")
-    (folder / "labels.json").write_text(json.dumps(scene.names, indent=1), "utf-8")
+    for name, content in (("truth.json", truth), ("labels.json", scene.names)):
+        with atomic_write(folder / name) as path:
+            path.write_text(json.dumps(content, indent=1), "utf-8")
+
+
+def _save_image(path: Path, image: ndarray, options: Sequence[int] = ()) -> None:
+    with atomic_write(path) as temporary:
+        if not cv2.imwrite(str(temporary), image, list(options)):
+            raise OSError(f"{path} cannot be written: OpenCV refuses {image.dtype} {image.shape}")
 
 
 def _save_truth_cloud(scene: RoomScene, seen: _SeenSurface, folder: Path) -> None:

@@ -1,20 +1,32 @@
 """Which thing a point of the reconstruction belongs to: the one whose surface is nearest."""
 
+from typing import Protocol, runtime_checkable
+
 import numpy as np
 import open3d as o3d
 from jaxtyping import Float32, Int32
 from numpy import ndarray
 
-from ovseg3r_core.synthetic.room import RoomScene
+from ovseg3r_core.synthetic.mesh import Part
 
 REACH_M = 0.05  # fusion moves surfaces by a centimetre or two; what is further off belongs to nothing
 NO_INSTANCE = -1
 
 
-class TruthSurface:
-    """The exact surfaces of a room, ready to be asked for the nearest."""
+@runtime_checkable
+class Furnished(Protocol):
+    """A room or a home: triangles with the id of what they belong to."""
 
-    def __init__(self, scene: RoomScene) -> None:
+    @property
+    def parts(self) -> tuple[tuple[int, Part], ...]:
+        """(instance id, triangles); 0 is the shell: floor, walls, ceiling."""
+        ...
+
+
+class TruthSurface:
+    """The exact surfaces of a room or home, ready to be asked for the nearest."""
+
+    def __init__(self, scene: Furnished) -> None:
         triangles = [part.vertices[part.triangles] for _, part in scene.parts]
         corners = np.concatenate(triangles).reshape(-1, 3)
         ids = np.repeat([id for id, _ in scene.parts], [len(part) for part in triangles])

@@ -26,22 +26,29 @@ class _Task:
     methods: tuple[str, ...]
     cache: Path
 
+    @property
+    def kind(self) -> tuple[str, str]:
+        """Source of masks, and sensor: scenes that differ in these are never mixed."""
+        return self.entry.masks, self.entry.sensor
+
     def file(self, method: str) -> Path:
         """What a method found; a scene that was made anew has another checksum, and nothing was found in it yet."""
         return self.cache / f"{self.entry.name}-{self.entry.sha256[:12]}" / f"{method}.safetensors"
 
 
 def compare(
-    scenes: SceneSet,
+    folder: Path,
+    entries: Sequence[SceneEntry],
     methods: Sequence[Method],
     cache: Path,
     *,
     workers: int,
     on_scene: Callable[[], None] = lambda: None,
 ) -> list[Row]:
-    """Run the methods on every scene and judge them, one row a source of masks, method and kind of points.
+    """Run the methods on every scene and judge them, one row a source of masks, sensor, method and kind of points.
 
     Args:
+        folder: of the set that the entries are of.
         cache: folder for what was found; what is there for the same scene file is not computed again.
         workers: processes; with more than one, seconds are those of a busy machine.
         on_scene: called after each scene.
@@ -49,10 +56,10 @@ def compare(
     Raises:
         ValueError: there are no scenes, or one is without truth.
     """
-    if not len(scenes):
-        raise ValueError(f"{scenes.folder} holds no such scenes to compare on: see `ovseg3r-train show`")
+    if not entries:
+        raise ValueError(f"{folder} holds no such scenes to compare on: see `ovseg3r-train show`")
     names = tuple(method.name for method in methods)
-    tasks = [_Task(scenes=scenes.folder, entry=entry, methods=names, cache=cache) for entry in scenes.entries]
+    tasks = [_Task(scenes=folder, entry=entry, methods=names, cache=cache) for entry in entries]
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         for _ in pool.map(_find, tasks):
             on_scene()
@@ -71,15 +78,15 @@ def _find(task: _Task) -> None:
 
 
 def _judge_all(tasks: Sequence[_Task], methods: Sequence[Method], pool: ProcessPoolExecutor) -> list[Row]:
-    sources = sorted({task.entry.masks for task in tasks})
-    of_source = {source: [task for task in tasks if task.entry.masks == source] for source in sources}
-    pairs = [(method, source) for source in sources for method in methods]
-    rows = pool.map(_rows, [method.name for method, _ in pairs], [of_source[source] for _, source in pairs])
+    kinds = sorted({task.kind for task in tasks})
+    of_kind = {kind: [task for task in tasks if task.kind == kind] for kind in kinds}
+    pairs = [(method, kind) for kind in kinds for method in methods]
+    rows = pool.map(_rows, [method.name for method, _ in pairs], [of_kind[kind] for _, kind in pairs])
     return [row for some in rows for row in some]
 
 
 def _rows(name: str, tasks: Sequence[_Task]) -> list[Row]:
-    """The rows of one method over the scenes with one source of masks."""
+    """The rows of one method over the scenes with one source of masks and one sensor."""
     (method,) = methods_named([name])
     namer = Namer(scannet200(), MiniLm())
     judged: dict[Points, list[Judged]] = {"reconstruction": [], "clean": []}
@@ -91,5 +98,5 @@ def _rows(name: str, tasks: Sequence[_Task]) -> list[Row]:
         judged["reconstruction"].append(on_reconstruction(scene, found, namer))
         if scene.clean is not None:
             judged["clean"].append(on_clean_vertices(scene, found, namer))
-    masks = tasks[0].entry.masks
-    return [row_of(method.title, masks, points, items, costs) for points, items in judged.items() if items]
+    masks, sensor = tasks[0].kind
+    return [row_of(method.title, masks, sensor, points, items, costs) for points, items in judged.items() if items]

@@ -26,6 +26,8 @@ class Row:
     method: str
     masks: str
     """Where the 2D masks come from."""
+    sensor: str
+    """What the sensor is called; empty for the usual one."""
     points: Points
     scenes: int
     things: int
@@ -56,7 +58,9 @@ class Row:
     """Largest of the scenes."""
 
 
-def row_of(method: str, masks: str, points: Points, judged: Sequence[Judged], costs: Sequence[Cost]) -> Row:
+def row_of(
+    method: str, masks: str, sensor: str, points: Points, judged: Sequence[Judged], costs: Sequence[Cost]
+) -> Row:
     """Sum up one method over all scenes."""
     things = sum(item.counts.there for item in judged)
     found = sum(item.counts.found for item in judged)
@@ -65,6 +69,7 @@ def row_of(method: str, masks: str, points: Points, judged: Sequence[Judged], co
     return Row(
         method=method,
         masks=masks,
+        sensor=sensor,
         points=points,
         scenes=len(judged),
         things=things,
@@ -94,8 +99,8 @@ def as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
 def as_table(rows: Sequence[Row], title: str) -> Table:
     """The rows for a person: precisions in percent."""
     table = Table(title=title)
-    for name in ("method", "masks", "points"):
-        table.add_column(name, no_wrap=name == "method")
+    for name in ("method", "masks", "sensor", "points"):
+        table.add_column(name)
     numbers = ("AP", "AP50", "AP25", "named AP", "AP50", "AP25", "base", "novel", "small", "medium", "large")
     for name in (*numbers, "found", "twice", "ghosts", "right names", "s", "MB"):
         table.add_column(name, justify="right")
@@ -104,7 +109,7 @@ def as_table(rows: Sequence[Row], title: str) -> Table:
         percent += (row.base_ap, row.novel_ap, row.small_ap, row.medium_ap, row.large_ap, row.found)
         rest = (f"{row.duplicates:.1f}", f"{row.ghosts:.1f}", _percent(row.right_names))
         cost = (f"{row.seconds:.2f}", f"{row.memory_mb:.0f}")
-        table.add_row(row.method, row.masks, row.points, *map(_percent, percent), *rest, *cost)
+        table.add_row(row.method, row.masks, row.sensor, row.points, *map(_percent, percent), *rest, *cost)
     return table
 
 
