@@ -244,6 +244,7 @@ class Perception:
                 members=self.objects.members(),
                 next_id=self.objects.next_id,
                 edits=self.objects.edits,
+                sightings=self.objects.sightings(),
             )
 
     def state(self) -> tuple[MapSnapshot, Memory]:

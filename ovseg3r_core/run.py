@@ -50,7 +50,12 @@ def config_of(*, online: bool, voxel_size_m: float = 0.02) -> PerceptionConfig:
         keyframes=KeyframeConfig(translation_m=KeyframeConfig().translation_m * min(scale, 1.0)),
         incidence=replace(incidence, tolerance_m=incidence.tolerance_m * scale),
         lifting=replace(lifting, link_m=lifting.link_m * scale),
-        mapping=replace(mapping, carry_radius_m=mapping.carry_radius_m * scale, part_gap_m=mapping.part_gap_m * scale),
+        mapping=replace(
+            mapping,
+            carry_radius_m=mapping.carry_radius_m * scale,
+            part_gap_m=mapping.part_gap_m * scale,
+            rim_m=mapping.rim_m * scale,
+        ),
     )
     return config if online else replace(config, explained_after_views=NEVER, refine_every=0)
 

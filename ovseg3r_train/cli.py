@@ -141,6 +141,28 @@ def scenes(
 
 
 @app.command(
+    epilog="Examples:\n\n  ovseg3r-train sheet homes.png\n\n  ovseg3r-train sheet val.png --split val --count 4"
+)
+def sheet(
+    path: Annotated[Path, typer.Argument(metavar="OUT.png", help="The picture.")],
+    count: Annotated[int, typer.Option(min=1, max=200, help="How many homes.")] = 12,
+    split: Split = Split.test,
+    seed: Annotated[int, typer.Option(min=0, max=2**31, help="Of the first home; the others follow.")] = 0,
+    columns: Annotated[int, typer.Option(min=1, max=20, help="Homes in a row.")] = 4,
+    width_px: Annotated[int, typer.Option(min=200, max=4000, help="Width of a home's picture.")] = 1000,
+) -> None:
+    """Draw homes as dolls' houses with their things named: are they plausible?"""
+    from ovseg3r_train.homes.contact_sheet import contact_sheet
+    from ovseg3r_train.homes.home import HomeConfig, build_home
+
+    with err.status("furnishing"):
+        homes = [build_home(HomeConfig(seed=number, split=split.value)) for number in range(seed, seed + count)]
+    with err.status("drawing"):
+        contact_sheet(homes, path, columns=columns, width_px=width_px)
+    out.print(f"{count} homes: {escape(str(path))}", highlight=False, soft_wrap=True)
+
+
+@app.command(
     epilog="Examples:\n\n  ovseg3r-train show rooms\n\n  ovseg3r-train show rooms/test-00003-robot-perfect.safetensors"
 )
 def show(

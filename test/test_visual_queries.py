@@ -118,7 +118,7 @@ def test_the_better_of_name_and_looks_counts(by_hand):
     embeddings = looks({0: by_hand.looking_like("book", 0.03), 1: by_hand.looking_like("cup", 0.03)})
     result = engine.answer("cup", a_map("cup", "object"), embeddings=embeddings)
     assert (result.verdict, ids(result)) == ("found", [0, 1])  # what the detector named comes first
-    assert result.hits[0].score == 1 > result.hits[1].score > 0.8
+    assert 1 > result.hits[0].score > result.hits[1].score > 0.8
     misnamed = engine.answer("cup", a_map("cup", "book"), embeddings=embeddings)
     assert (misnamed.verdict, ids(misnamed)) == ("found", [0, 1])
 

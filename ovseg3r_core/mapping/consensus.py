@@ -24,6 +24,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from ovseg3r_core.config import Within, check_ranges
+from ovseg3r_core.mapping.wilson import surely
 from ovseg3r_core.reconstruction.incidence import Incidence
 from ovseg3r_core.types import LiftedMask
 
@@ -155,22 +156,12 @@ def _merge_by_agreement(evidence: Evidence, config: ConsensusConfig) -> Int64[nd
     while True:
         i, j, agreeing, observing = _pair_votes(ask_views(evidence, covers, named, config))
         agree = agreeing >= config.min_agreement * observing
-        i, j = _surest_partners(i[agree], j[agree], _sureness(agreeing[agree], observing[agree]), len(named))
+        i, j = _surest_partners(i[agree], j[agree], surely(agreeing[agree], observing[agree]), len(named))
         if not len(i):
             return cluster
         group = _join(i, j, len(named))
         covers, named = _pool(group, covers), np.bincount(group, weights=named) > 0
         cluster = group[cluster]
-
-
-def _sureness(
-    agreeing: Float64[ndarray, " pairs"], observing: Float64[ndarray, " pairs"]
-) -> Float64[ndarray, " pairs"]:
-    """The lower end of Wilson's interval of the agreeing share: ten of ten views are surer than one of one."""
-    share = agreeing / observing
-    return (share + 0.5 / observing - np.sqrt((share * (1 - share) + 0.25 / observing) / observing)) / (
-        1 + 1 / observing
-    )
 
 
 def _surest_partners(

@@ -23,6 +23,8 @@ class MappingConfig:
     """How far a point may have moved between two extractions of the surface and still be the same."""
     part_gap_m: Annotated[float, Within(0.001, 5.0)] = 0.08
     """Parts of an object that lie further apart than this are different things."""
+    rim_m: Annotated[float, Within(0.0, 1.0)] = 0.04
+    """Points that nobody owns and that lie this near to an object are its rim, which lifting took off: two voxels."""
     min_part_of_mask: Annotated[float, Within(0.0, 1.0)] = 0.2
     """A mask shows a part when at least this share of its points lies there."""
     min_points: Annotated[int, Within(1, 10_000)] = 20

@@ -1,11 +1,13 @@
 """What mapping needs beyond the snapshot to go on where it stopped."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from jaxtyping import Int32
 from numpy import ndarray
 
 from ovseg3r_core.mapping.edits import Edits
+from ovseg3r_core.mapping.sighting import Sighting
 from ovseg3r_core.views import View
 
 
@@ -20,3 +22,5 @@ class Memory:
     next_id: int
     """Ids from here on were never used."""
     edits: Edits = field(default_factory=Edits)
+    sightings: Mapping[int, Sighting] = field(default_factory=dict)
+    """What the views made of each object; of one that is missing here, nothing more than its members is known."""

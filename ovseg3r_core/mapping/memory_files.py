@@ -1,5 +1,6 @@
 """What a saved map says of the memory beside the keyframes, and what must hold between the two and the snapshot."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from ovseg3r_core.checks import POSITION_LIMIT_M
 from ovseg3r_core.language.vocabulary import MAX_NAME
 from ovseg3r_core.mapping.edits import Cut, Edits
 from ovseg3r_core.mapping.memory import Memory
+from ovseg3r_core.mapping.sighting import Sighting
 
 MAX_ID = 2**31 - 2  # what owns points is written as int32, and mapping counts one beyond
 
@@ -35,6 +37,16 @@ def edits_of(entry: dict[str, Any]) -> Edits:
         ),
         redirects={_id(gone): _id(into) for gone, into in entry["redirects"]},
     )
+
+
+def sightings_json(sightings: Mapping[int, Sighting]) -> list[Any]:
+    """The sightings as rows that JSON can hold, by id."""
+    return [[id_, it.seen, it.masked, it.overlap] for id_, it in sorted(sightings.items())]
+
+
+def sightings_of(rows: list[Any]) -> dict[int, Sighting]:
+    """The sightings that `sightings_json` wrote; raises ValueError or TypeError for anything else."""
+    return {_id(id_): _sighting(seen, masked, overlap) for id_, seen, masked, overlap in rows}
 
 
 def check_memory(memory: Memory, owner: ndarray, records: set[int]) -> None:
@@ -77,6 +89,7 @@ def _check_ids(memory: Memory) -> None:
     if not 1 <= _id(memory.next_id) <= MAX_ID:
         raise ValueError(f"the next id is {memory.next_id}; ids go from 1 to {MAX_ID}")
     used = {*memory.members[:, 2].tolist(), *edits.labels, *edits.hidden, *edits.united}
+    used |= memory.sightings.keys()
     used |= {id_ for cut in edits.cuts for id_ in cut.ids} | {*edits.redirects, *edits.redirects.values()}
     unknown = {id_ for id_ in used if not 1 <= id_ < memory.next_id}
     if unknown:
@@ -98,6 +111,12 @@ def _id(value: object) -> int:
     if type(value) is not int:  # True is an int to isinstance
         raise ValueError(f"{value!r} is not an id")
     return value
+
+
+def _sighting(seen: object, masked: object, overlap: float) -> Sighting:
+    if type(seen) is not int or type(masked) is not int or min(seen, masked) < 0 or not 0 <= overlap <= masked:
+        raise ValueError(f"{seen!r} views that see, {masked!r} that masked and an overlap of {overlap!r} fit no object")
+    return Sighting(seen=seen, masked=masked, overlap=float(overlap))
 
 
 def _label(value: object) -> str:

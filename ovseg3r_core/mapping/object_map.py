@@ -4,7 +4,7 @@
 together found (`redraw`), while ids stay with the objects that had them. What an operator edited holds through both.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
@@ -21,6 +21,7 @@ from ovseg3r_core.mapping.memory import Memory
 from ovseg3r_core.mapping.objects import MapObject, Observation, SameName, vote_name
 from ovseg3r_core.mapping.ownership import NOBODY, Ownership
 from ovseg3r_core.mapping.redraw import Drawing
+from ovseg3r_core.mapping.sighting import FAIR_PART, Sighting, overlap, points_a_object
 from ovseg3r_core.mapping.snapshot import MapSnapshot
 from ovseg3r_core.types import LiftedMask, ObjectRecord, SceneCloud, ViewIncidence
 
@@ -52,6 +53,9 @@ class ObjectMap:
                 view=view, mask=mask, stamp_s=stamp_s, score=tag.score, label=tag.label, embedding=tag.embedding
             )
             restored.objects.setdefault(id_, MapObject(id_)).observations.append(shown)
+        for id_, obj in restored.objects.items():
+            unknown = Sighting(seen=obj.views, masked=obj.views, overlap=float(obj.views))
+            obj.sighting = memory.sightings.get(id_, unknown)
         for record in snapshot.structure:
             restored.objects[record.id].structure = record.label
         seen = np.zeros(memory.next_id + 1, np.int32)  # the last entry serves -1
@@ -84,15 +88,17 @@ class ObjectMap:
         names = {id_: name for id_ in np.flatnonzero(visible).tolist() if (name := self.name(id_)) is not None}
         known = {id_: self.objects[id_].embedding() for id_ in np.flatnonzero(visible).tolist()}
         looks = {id_: look for id_, look in known.items() if look is not None}
-        before = self.ownership.owner
+        before, shown = self.ownership.owner, defaultdict[int, list[LiftedMask]](list)
         for mask in sorted(lifted, key=lambda mask: -len(mask.points)):
             object_id = match_mask(mask, before, visible, names, looks, self.config.association)
             if object_id == UNCLEAR:
                 continue
             if object_id == NEW:
                 object_id = self._begin_object(former.get((mask.view, mask.mask)))
+            shown[object_id].append(mask)
             self.objects[object_id].observations.append(_observation(mask, stamp_s))
             self.ownership = self.ownership.claim(mask.points, object_id)
+        self._count_sightings(before, visible, shown)
         self._apply_cuts()
         self._forget_ownerless()
 
@@ -111,7 +117,9 @@ class ObjectMap:
         self.objects = {}
         for g, id_ in ids.items():
             shown = [_observation(mask, stamps_s[mask.view]) for mask in drawing.members[g]]
-            self.objects.setdefault(id_, MapObject(id_)).observations.extend(shown)
+            obj = self.objects.setdefault(id_, MapObject(id_))
+            obj.observations.extend(shown)
+            obj.sighting = obj.sighting.or_better(drawing.sightings[g])
         lookup = np.full(int(drawing.ownership.owner.max(initial=-1)) + 2, NOBODY, np.int32)  # the last serves -1
         for g, id_ in ids.items():
             lookup[g] = id_
@@ -139,7 +147,9 @@ class ObjectMap:
         """Apply the operator's corrections; every later `associate` and `adopt` holds on to them."""
         for gone, into in edits.redirects.items():
             if gone in self.objects:
-                self.objects[into].observations.extend(self.objects.pop(gone).observations)
+                part = self.objects.pop(gone)
+                self.objects[into].observations.extend(part.observations)
+                self.objects[into].sighting = self.objects[into].sighting.or_better(part.sighting)
         self.ownership = self.ownership.renamed(edits.redirects)
         self.edits = edits
         self._apply_cuts()
@@ -149,6 +159,10 @@ class ObjectMap:
         """(view, mask, object id) of every placed mask."""
         rows = [(o.view, o.mask, obj.id) for obj in self.objects.values() for o in obj.observations]
         return np.array(sorted(rows), np.int32).reshape(-1, 3)
+
+    def sightings(self) -> dict[int, Sighting]:
+        """What the views made of each object."""
+        return {id_: obj.sighting for id_, obj in self.objects.items()}
 
     def new_ids(self, count: int) -> list[int]:
         """Ids that were never used."""
@@ -186,6 +200,27 @@ class ObjectMap:
         self.objects[id_] = MapObject(id_)
         return id_
 
+    def _count_sightings(
+        self,
+        owner: Int32[ndarray, " points"],
+        visible: Int32[ndarray, " objects"],
+        shown: Mapping[int, Sequence[LiftedMask]],
+    ) -> None:
+        """Note what one view made of the objects that it sees or began.
+
+        Args:
+            owner: before the view was placed.
+            visible: how many points of each object it sees.
+            shown: its masks of each object.
+        """
+        fair = visible >= FAIR_PART * points_a_object(owner, len(visible))
+        for id_ in {*np.flatnonzero(fair & (visible > 0)).tolist(), *shown}:
+            known = id_ < len(visible) and visible[id_] > 0
+            masks = [mask.points for mask in shown.get(id_, ())]
+            agreed = overlap(masks, owner, id_, int(visible[id_])) if known else 1.0  # a new object is its mask
+            obj = self.objects[id_]
+            obj.sighting = obj.sighting.with_view(seen=not known or bool(fair[id_]), overlap=agreed if masks else None)
+
     def _apply_cuts(self) -> None:
         """Give every point of an object that an operator split to its nearest seed.
 
@@ -201,8 +236,9 @@ class ObjectMap:
             self.ownership = Ownership(owner, self.ownership.votes)
             alive = [self.objects[id_] for id_ in cut.ids if id_ in self.objects]
             shown = {(o.view, o.mask): o for obj in alive for o in obj.observations}.values()
+            sighting = max((obj.sighting for obj in alive), key=lambda it: it.masked, default=Sighting())
             for id_ in set(part.tolist()) - self.objects.keys():
-                self.objects[id_] = MapObject(id_, list(shown))
+                self.objects[id_] = MapObject(id_, list(shown), sighting)
 
     def _new_id(self) -> int:
         self._next_id += 1

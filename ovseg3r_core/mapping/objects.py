@@ -12,6 +12,7 @@ from numpy import ndarray
 from ovseg3r_core.config import Within, check_ranges
 from ovseg3r_core.geometry import fit_box
 from ovseg3r_core.language.vocabulary import UNNAMED
+from ovseg3r_core.mapping.sighting import Sighting
 from ovseg3r_core.types import ObjectRecord
 
 SameName = Callable[[str, str], bool]
@@ -51,6 +52,7 @@ class MapObject:
 
     id: int
     observations: list[Observation] = field(default_factory=list)
+    sighting: Sighting = field(default_factory=Sighting)
     structure: str | None = None
     """"wall", "floor" or "ceiling" where geometry says it is part of the room and not a thing in it."""
 
@@ -61,7 +63,7 @@ class MapObject:
 
     def record(self, xyz_map: Float32[ndarray, "points 3"], config: NamingConfig, same_name: SameName) -> ObjectRecord:
         """The object as readers see it, given the points it owns."""
-        label, confidence = vote_name(self.observations, config, same_name)
+        label, agreement = vote_name(self.observations, config, same_name)
         if self.structure:
             label = self.structure
         box = fit_box(xyz_map)
@@ -70,7 +72,7 @@ class MapObject:
         return ObjectRecord(
             id=self.id,
             label=label,
-            score=confidence,
+            score=self.sighting.sureness * agreement,
             centre=(float(centre[0]), float(centre[1]), float(centre[2])),
             box=box,
             points=len(xyz_map),
@@ -91,25 +93,23 @@ class MapObject:
 
 
 def vote_name(observations: Sequence[Observation], config: NamingConfig, same_name: SameName) -> tuple[str, float]:
-    """The name with the largest sum of detector scores, and a confidence 0..1.
+    """The name with the largest sum of detector scores, and the share of all such scores that agree, 0..1.
 
     Names that mean the same vote together, under the spelling that has most votes of its own. A name that
-    few of the views support is not believed: the detector also names corners of things it cannot know.
+    few of the views support is not believed: the detector also names corners of things it cannot know. What is left
+    without a name is surely an "object".
     """
     votes: defaultdict[str, float] = defaultdict(float)
     for observation in observations:
         if observation.label is not None:
             votes[observation.label] += observation.score
+    if not votes:
+        return UNNAMED, 1.0
     pooled = {name: sum(vote for other, vote in votes.items() if same_name(name, other)) for name in votes}
     views = {observation.view for observation in observations}
     naming_views = {observation.view for observation in observations if observation.label is not None}
     unnamed = config.unnamed_vote * (len(views) - len(naming_views))
-    seen_often = 1 - 0.5 ** len(views)
-    if votes:
-        best = max(votes, key=lambda name: (pooled[name], votes[name]))
-        share = pooled[best] / (sum(votes.values()) + unnamed)
-        if share >= config.min_share and pooled[best] >= config.min_votes:
-            best_score = max(o.score for o in observations if o.label is not None and same_name(best, o.label))
-            return best, float(min(share * seen_often**0.5 * best_score**0.5, 1.0))
-    mean_outline = float(np.mean([observation.score for observation in observations]))
-    return UNNAMED, 0.3 * seen_often * min(mean_outline, 1.0)  # below most named ones: ranked after them
+    best, named = max(votes, key=lambda name: (pooled[name], votes[name])), sum(votes.values())
+    if pooled[best] >= config.min_votes and pooled[best] >= config.min_share * (named + unnamed):
+        return best, min(pooled[best] / named, 1.0)
+    return UNNAMED, 1.0

@@ -5,21 +5,25 @@ a text and a kind is the best cosine between the wordings of the text and the wo
 that leave words out count for less. A likeness alone cannot tell "fire extinguisher" (.53 to "fire
 hydrant", which it is not) from "something to drink from" (.43 to "cup", which it is), so that it is held against
 the best likeness to all *other* things we know, be they in the map or not. A logistic function of likeness and
-lead, fitted on labelled texts, makes of both the probability that the text means this kind: the score.
+lead, fitted on labelled texts, makes of both the probability that the text means this kind. What carries the label
+may be another thing that was misnamed, so that the score of an object is this probability times the one that its label
+is right, which a fit on labelled homes reads off the confidence of its record.
 
 **Verdict.**
 `blind`      nothing has been mapped yet: no answer is possible, and none would be honest.
-`found`      the best score reaches `found_at`, and no other kind comes within `margin` of it. All objects of the
-             kind answer. Kinds that match through the same words stand together: a chair and a couch are both
-             "somewhere to sit", which is no doubt about what is meant.
-`ambiguous`  other kinds score nearly the same, or the best score lies between `none_below` and `found_at`.
-`none`       no kind reaches `none_below`.
+`found`      the best score reaches `found_at`, and the text means no other kind about as well, within `margin`. All
+             objects of the kind answer. Kinds that match through the same words stand together: a chair and a couch
+             are both "somewhere to sit", which is no doubt about what is meant.
+`ambiguous`  other kinds are meant about as well, or the best score is below `found_at`: the text fits only so-so, or
+             the label is in doubt. What few views named can be asked for, but is not vouched for.
+`none`       the text means no kind with a probability of `none_below`, however sure the labels are.
 
 **Looks.** Where the map's masks were embedded by an image-text encoder, and its text side is at hand, every object,
 named or not, is also held against the text by what it looks like (`visual_queries`). An object counts with the better
-of its two scores. A match by looks is a match with the text's own words, so that all such matches stand together.
+of its two scores. A match by looks is a match with the text's own words, so that all such matches stand together; as
+no label is believed for it, none is doubted.
 
-The numbers come from test/bench_queries.py and are explained in docs/queries.md.
+The numbers come from test/bench_queries.py and `ovseg3r-train calibrate` and are explained in docs/queries.md.
 """
 
 import math
@@ -42,6 +46,8 @@ from ovseg3r_core.mapping.visual_queries import visual_lead, visual_score
 from ovseg3r_core.types import ObjectRecord, QueryHit, QueryResult, Verdict
 
 MAX_TOP_K = 1000
+STRUCTURE = ("wall", "floor", "ceiling")
+"""Labels that an object has from where it lies (`structure.py`), not from what a detector called it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,17 +57,23 @@ class QueryConfig:
     found_at: Annotated[float, Within(0.001, 1.0)] = 0.5
     """Scores from here on are answers."""
     none_below: Annotated[float, Within(0.001, 1.0)] = 0.3
-    """Scores below are not even candidates."""
+    """Objects of a kind that the text means with less than this probability are not even candidates."""
     margin: Annotated[float, Within(0.0, 0.99)] = 0.1
-    """Kinds whose scores lie this close cannot be told apart."""
+    """Kinds that the text means with probabilities this close cannot be told apart."""
     shortened_weight: Annotated[float, Within(0.01, 1.0)] = 0.85
     """What a likeness counts when words of the text were left out for it."""
     bias: Annotated[float, Within(-100.0, 100.0)] = -3.9
-    """Evidence for an object that is nothing like the text; a score is the logistic function of the evidence."""
+    """Evidence for an object that is nothing like the text; the logistic function makes it the probability that it is
+    meant."""
     likeness_gain: Annotated[float, Within(0.0, 100.0)] = 5.1
     """Evidence from the likeness of the object's name and the text."""
     lead_gain: Annotated[float, Within(0.0, 100.0)] = 11.0
     """Evidence from the lead that this likeness has on what the text is like anyway."""
+    label_bias: Annotated[float, Within(-10.0, 10.0)] = 0.1
+    """Log-odds that a label is right whose object has a confidence of 0.5; fitted by `ovseg3r-train calibrate`."""
+    label_gain: Annotated[float, Within(0.0, 10.0)] = 1.2
+    """What the log-odds of an object's confidence count for its label; with no bias, 1 takes the confidence as the
+    probability that it is."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -84,6 +96,16 @@ class Match:
     lead: float
     """How much likelier that is than the best word of any other kind, or a phrase that fits anything."""
     score: float
+    """The probability that the text means it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Candidate:
+    """An object that the text may mean."""
+
+    match: Match
+    score: float
+    """The probability that the object is what was asked for."""
 
 
 class QueryEngine:
@@ -127,14 +149,15 @@ class QueryEngine:
             raise Rejected("bad_query", f"top_k is {top_k}; ask for 1 to {MAX_TOP_K} objects")
         if not mapped:
             return QueryResult(text=text, verdict="blind")
-        by_label = {match.label: match for match in self.match(text, sorted({record.label for record in objects}))}
-        by_id = {record.id: by_label[record.label] for record in objects if record.label in by_label}
+        candidates = self._by_name(text, objects)
         if embeddings is not None and self._visual is not None:
-            for match_id, match in self._looks(text, objects, embeddings, self._visual).items():
-                if match_id not in by_id or match.score > by_id[match_id].score:
-                    by_id[match_id] = match
-        likely = {id_: match for id_, match in by_id.items() if match.score >= self.config.none_below}
-        return QueryResult(text=text, verdict=self._verdict(list(likely.values())), hits=_hits(objects, likely)[:top_k])
+            for id_, match in self._looks(text, objects, embeddings, self._visual).items():
+                known = candidates.get(id_)
+                if match.score >= self.config.none_below and (known is None or match.score > known.score):
+                    candidates[id_] = _Candidate(match=match, score=match.score)
+        return QueryResult(
+            text=text, verdict=self._verdict(list(candidates.values())), hits=_hits(objects, candidates)[:top_k]
+        )
 
     def match(self, text: str, labels: Iterable[str]) -> list[Match]:
         """How well a text fits each label; unnamed things ("object") fit no text and are left out."""
@@ -143,6 +166,28 @@ class QueryEngine:
         likeness = self._likeness(text, known)
         row = {at: i for i, at in enumerate(known)}
         return [self._judge(label, known, likeness, [row[at] for at in own]) for label, own in words.items()]
+
+    def trust(self, record: ObjectRecord) -> float:
+        """The probability that an object's label is right, 0..1; walls, floors and ceilings are told by geometry."""
+        if record.label in STRUCTURE or record.score >= 1:
+            return 1.0
+        if not record.score > 0:
+            return 0.0
+        odds = math.log(record.score / (1 - record.score))
+        return 1 / (1 + math.exp(-self.config.label_bias - self.config.label_gain * odds))
+
+    def _by_name(self, text: str, objects: Sequence[ObjectRecord]) -> dict[int, _Candidate]:
+        """The objects whose name the text may mean, by id."""
+        likely = {
+            match.label: match
+            for match in self.match(text, sorted({record.label for record in objects}))
+            if match.score >= self.config.none_below
+        }
+        return {
+            record.id: _Candidate(match=match, score=match.score * self.trust(record))
+            for record in objects
+            if (match := likely.get(record.label)) is not None
+        }
 
     def _looks(
         self, text: str, objects: Sequence[ObjectRecord], embeddings: ObjectEmbeddings, encoder: TextEncoder
@@ -179,23 +224,24 @@ class QueryEngine:
         score = 1.0 if near == 1 else 1 / (1 + math.exp(-evidence))
         return Match(label=label, words=list(known.values())[best], likeness=near, lead=lead, score=score)
 
-    def _verdict(self, likely: list[Match]) -> Verdict:
-        if not likely:
+    def _verdict(self, candidates: list[_Candidate]) -> Verdict:
+        if not candidates:
             return "none"
-        best = max(likely, key=lambda match: match.score)
-        rivals = [match for match in likely if best.score - match.score < self.config.margin]
+        first = max(candidates, key=lambda it: it.score)
+        best = first.match
+        rivals = [it.match for it in candidates if it.match.score > best.score - self.config.margin]
         clear = all(same_name(match.label, best.label) or key(match.words) == key(best.words) for match in rivals)
-        return "found" if clear and best.score >= self.config.found_at else "ambiguous"
+        return "found" if clear and first.score >= self.config.found_at else "ambiguous"
 
 
-def _hits(objects: Sequence[ObjectRecord], likely: Mapping[int, Match]) -> tuple[QueryHit, ...]:
+def _hits(objects: Sequence[ObjectRecord], candidates: Mapping[int, _Candidate]) -> tuple[QueryHit, ...]:
     """Objects by score; among equals those whose own label was named come first, then the surest."""
 
     def rank(hit: QueryHit) -> tuple[float, bool, float, int]:
-        match = likely[hit.object.id]
-        return (-match.score, key(match.words) != key(match.label), -hit.object.score, hit.object.id)
+        match = candidates[hit.object.id].match
+        return (-hit.score, key(match.words) != key(match.label), -hit.object.score, hit.object.id)
 
-    found = [QueryHit(object=it, score=likely[it.id].score) for it in objects if it.id in likely]
+    found = [QueryHit(object=it, score=candidates[it.id].score) for it in objects if it.id in candidates]
     return tuple(sorted(found, key=rank))
 
 

@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Int64
+from jaxtyping import Int64
 from numpy import ndarray
 
 from ovseg3r_core.mapping.consensus import cluster_masks
 from ovseg3r_core.mapping.mapping_config import MappingConfig
 from ovseg3r_core.mapping.ownership import NOBODY, Ownership, connected_parts, vote_owners
+from ovseg3r_core.mapping.rims import with_rims
+from ovseg3r_core.mapping.sighting import Sighting, sightings
 from ovseg3r_core.reconstruction.incidence import Incidence
 from ovseg3r_core.types import LiftedMask, SceneCloud
 
@@ -27,6 +29,8 @@ class Drawing:
     """The thing that owns each point of the cloud, -1 for none."""
     members: dict[int, list[LiftedMask]]
     """The masks that show each thing."""
+    sightings: dict[int, Sighting]
+    """What the views made of each thing."""
     evident: frozenset[int]
     """The things that enough of the views that see them masked."""
 
@@ -40,8 +44,10 @@ def redraw(lifted: Sequence[LiftedMask], seen: Incidence, cloud: SceneCloud, con
     cluster = cluster_masks(lifted, seen, len(cloud), config.consensus)
     votes = vote_owners(lifted, cluster, len(cloud), named_weight=config.named_weight, min_share=config.min_vote_share)
     ownership, members = _cut_apart(votes, lifted, cluster, cloud, config)
-    evident = {g for g, masks in members.items() if _has_evidence(masks, ownership.owner == g, seen, config)}
-    return Drawing(cloud=cloud, ownership=ownership, members=members, evident=frozenset(evident))
+    ownership = with_rims(ownership, cloud.xyz, config.rim_m)
+    sighted = sightings(ownership.owner, members, seen)
+    evident = frozenset(g for g, masks in members.items() if _is_evident(sighted[g], masks, config))
+    return Drawing(cloud=cloud, ownership=ownership, members=members, sightings=sighted, evident=evident)
 
 
 def _cut_apart(
@@ -72,12 +78,8 @@ def _cut_apart(
     return Ownership(owner, votes.votes), {g: masks for g, masks in members.items() if masks}
 
 
-def _has_evidence(
-    masks: Sequence[LiftedMask], points: Bool[ndarray, " points"], seen: Incidence, config: MappingConfig
-) -> bool:
+def _is_evident(sighting: Sighting, masks: Sequence[LiftedMask], config: MappingConfig) -> bool:
     """Whether enough of the views that see the thing masked it."""
-    enough = 0.3 * np.count_nonzero(points)
-    could_see = sum(np.count_nonzero(points[seen.view(v).points]) >= enough for v in range(len(seen)))
-    did = len({mask.view for mask in masks})
     named = any(mask.label is not None and mask.score >= config.trusted_score for mask in masks)
-    return bool(did >= config.min_view_share * could_see and (did >= 2 or could_see <= 1 or named))
+    enough = sighting.masked >= config.min_view_share * sighting.seen
+    return enough and (sighting.masked >= 2 or sighting.seen <= 1 or named)

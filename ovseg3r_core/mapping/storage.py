@@ -18,7 +18,7 @@ from safetensors.numpy import save as save_tensors
 from ovseg3r_core.language.encoder import EncoderId
 from ovseg3r_core.mapping.map_folder import Content, DamagedMap, Saving, read_map, read_part, saving
 from ovseg3r_core.mapping.memory import Memory
-from ovseg3r_core.mapping.memory_files import check_memory, edits_json, edits_of
+from ovseg3r_core.mapping.memory_files import check_memory, edits_json, edits_of, sightings_json, sightings_of
 from ovseg3r_core.mapping.snapshot import MapSnapshot, ObjectEmbeddings
 from ovseg3r_core.mapping.view_files import check_unit_rows, pack_view, unpack_view
 from ovseg3r_core.types import Box, ObjectRecord, SceneCloud
@@ -99,6 +99,7 @@ def _memory_json(memory: Memory, save: Saving) -> dict[str, Any]:
         "views": [save.add("view", pack_view(view)) for view in memory.views],
         "next_id": memory.next_id,
         "edits": edits_json(memory.edits),
+        "sightings": sightings_json(memory.sightings),
     }
 
 
@@ -127,6 +128,7 @@ def _memory(folder: Path, content: Content) -> Memory:
         members=tensors["members"],
         next_id=entry["next_id"],
         edits=edits_of(entry["edits"]),
+        sightings=sightings_of(entry.get("sightings", [])),  # release 0.1 did not write them
     )
     records = (*content["objects"], *content["structure"])
     check_memory(memory, tensors["owner"], {_record(record).id for record in records})

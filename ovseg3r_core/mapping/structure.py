@@ -1,8 +1,11 @@
 """Walls, floor and ceiling: told from things by geometry, since they are what the room is made of.
 
-Nothing of a room lies behind its walls, under its floor or over its ceiling, as seen from the cameras. Big
-planes with that property are structure. A flat nameless object on such a plane is a piece of it when it
-makes up much of the plane or has its colour; a picture or a rug differs in colour and stays a thing.
+Nothing of a home lies behind its outer walls, under its floor or over its ceiling, as seen from the cameras. Big
+planes with that property are structure. A wall between two rooms has things behind it, but is met from both sides: a
+little way behind it lies a surface that faces the other way. The front of a cupboard has no such back.
+
+A flat nameless object on such a plane is a piece of it when it makes up much of the plane or has its colour; a picture
+or a rug differs in colour and stays a thing.
 """
 
 from collections.abc import Sequence
@@ -16,6 +19,8 @@ from numpy import ndarray
 
 from ovseg3r_core.config import Within, check_ranges
 from ovseg3r_core.types import SceneCloud
+
+_CELL_M = 0.1  # walls are compared on squares of this size: no point has another exactly behind it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +43,11 @@ class StructureConfig:
     """Pieces this close to the plane's colour, in CIELAB units, are the plane."""
     max_layer_m: Annotated[float, Within(0.001, 10.0)] = 0.5
     """A plane less than this in front of a larger one, and of another colour, is a thing that lies on it."""
-    max_planes: Annotated[int, Within(1, 100)] = 8
+    max_wall_m: Annotated[float, Within(0.001, 10.0)] = 0.35
+    """A wall between two rooms is at most this thick: that far behind it lies its other side."""
+    min_both_sides: Annotated[float, Within(0.001, 1.0)] = 0.15
+    """The other side is seen behind this share of it at least; furniture and the views leave much of it out."""
+    max_planes: Annotated[int, Within(1, 100)] = 20
     """Planes looked for at most, the largest first."""
 
     def __post_init__(self) -> None:
@@ -87,16 +96,38 @@ def find_structure(
             break
         normal, offset = found
         on_plane = _on_plane(cloud, normal, offset, config.tolerance_m)
-        if np.count_nonzero(on_plane & free) < min_points:
+        new = on_plane & free
+        if np.count_nonzero(new) < min_points:
             break
         free &= ~on_plane
-        behind = np.mean(cloud.xyz @ normal + offset < -2 * config.tolerance_m)
+        depth = -(cloud.xyz @ normal + offset)
         kind = _kind(normal, up)
-        if kind is not None and behind <= config.max_behind:
+        outermost = np.mean(depth > 2 * config.tolerance_m) <= config.max_behind
+        if kind is not None and (outermost or (kind == "wall" and _has_two_sides(cloud, new, normal, depth, config))):
             plane = Plane(kind, normal, offset, on_plane, _median_lab(cloud.color[on_plane]))
             if not any(_lies_on(plane, larger, config) for larger in planes):
                 planes.append(plane)
     return planes
+
+
+def _has_two_sides(
+    cloud: SceneCloud,
+    on_plane: Bool[ndarray, " points"],
+    normal: Float64[ndarray, "3"],
+    depth: Float64[ndarray, " points"],
+    config: StructureConfig,
+) -> bool:
+    """Whether behind enough of a plane lies the other side of a wall.
+
+    Args:
+        depth: how far each point lies behind the plane.
+    """
+    behind = (depth > config.tolerance_m) & (depth < config.max_wall_m)
+    other_side = np.flatnonzero(behind)[cloud.normal[behind] @ normal < -0.8]
+    flat = np.linalg.svd(normal[None])[2][1:].T  # two axes along the plane
+    front, back = (np.unique(np.floor(cloud.xyz[of] @ flat / _CELL_M), axis=0) for of in (on_plane, other_side))
+    met = np.isin(front @ [1, 1j], back @ [1, 1j])
+    return bool(met.mean() >= config.min_both_sides)
 
 
 def _lies_on(plane: Plane, wall: Plane, config: StructureConfig) -> bool:

@@ -1,15 +1,14 @@
 """Fit the teacher's noise to what real masks do on rendered frames, and hold the simulation against them.
 
-    python -m ovseg3r_train.teacher.fit RENDERS_FOLDER... --out FILE [--cache FOLDER]
+    python -m ovseg3r_train.teacher.fit RENDERS_FOLDER... --out FILE
 
-Each folder holds rendered frames as `ovseg3r_core/synthetic/saving.py` lays them out. Real masks take about two
-seconds a frame; with a cache they are made once.
+Each folder is one that `ovseg3r-train scenes --keep-renders` leaves; masks are made of the frames as the sensor
+gives them. They take about two seconds a frame, and are kept in `masks/` of the folder, where `scenes` keeps them too.
 """
 
 import argparse
 import json
 import sys
-import tempfile
 import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -17,7 +16,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 from jaxtyping import UInt16
 from numpy import ndarray
@@ -27,11 +25,10 @@ from ovseg3r_core.checks import Rejected
 from ovseg3r_core.language.coco import same_name
 from ovseg3r_core.masks.build import build_proposer
 from ovseg3r_core.masks.proposer import MaskProposer
-from ovseg3r_core.sequences.sequence import Sequence as FrameSequence
-from ovseg3r_core.sequences.sequence import open_sequence
-from ovseg3r_core.synthetic.saving import load_names
+from ovseg3r_core.masks.remembered import RememberedMasks
+from ovseg3r_train.make_scenes import file_name
+from ovseg3r_train.sensor.rendered import NoisySequence, load_facts
 from ovseg3r_train.teacher.estimates import Estimate, corrected, estimate, noise_from
-from ovseg3r_train.teacher.kept_masks import KeptMasks
 from ovseg3r_train.teacher.measure import FrameMeasure, measure_frame
 from ovseg3r_train.teacher.noise_model import SIZES, TeacherNoise, noise_as_json
 from ovseg3r_train.teacher.simulated_masks import SimulatedMasks
@@ -42,31 +39,26 @@ _SEEDS = (0, 1, 2)
 
 @dataclass(frozen=True, kw_only=True)
 class RenderedPlace:
-    """The rendered frames of one room or home with their truth; frames are known by their place in time."""
+    """The frames of one home with their truth."""
 
     name: str
-    sequence: FrameSequence
-    names: dict[int, str]
-    ids: tuple[Path, ...]
+    folder: Path
+    frames: NoisySequence
 
     @classmethod
     def open(cls, folder: Path) -> "RenderedPlace":
-        """Open a folder.
+        """Open a folder; raises FileNotFoundError or ValueError where no home was rendered into it to the end."""
+        frames = NoisySequence(folder, seed=int(load_facts(folder)["facts"].get("seed", 0)))
+        return cls(name=folder.name, folder=folder, frames=frames)
 
-        Raises:
-            FileNotFoundError, ValueError: there are no frames, or not one id image for each.
-        """
-        sequence, ids = open_sequence(folder, "7scenes"), tuple(sorted(folder.glob("*.instances.png")))
-        if len(ids) != len(sequence):
-            raise ValueError(f"{folder} has {len(sequence)} frames but {len(ids)} files NNNNNN.instances.png")
-        return cls(name=folder.name, sequence=sequence, names=load_names(folder), ids=ids)
+    @property
+    def names(self) -> dict[int, str]:
+        """Class name by instance id."""
+        return self.frames.names
 
     def instances(self, index: int) -> UInt16[ndarray, "height width"]:
         """The true instance ids of a frame."""
-        image = cv2.imread(str(self.ids[index]), cv2.IMREAD_UNCHANGED)
-        if image is None:
-            raise ValueError(f"{self.ids[index]} is no PNG")
-        return image.astype(np.uint16)
+        return self.frames.instances(index)
 
 
 Propose = Callable[[RenderedPlace], MaskProposer]
@@ -80,7 +72,7 @@ def measure_places(
     measures = []
     for place in places:
         proposer = propose(place)
-        for number, frame in enumerate(place.sequence.read()):
+        for number, frame in enumerate(place.frames.read()):
             if number % every:
                 continue
             if isinstance(frame, Rejected):
@@ -89,7 +81,7 @@ def measure_places(
             masks = proposer.propose(frame, np.zeros(frame.depth_m.shape, bool))
             truth = place.instances(frame.index)
             measures.append(measure_frame(place.name, frame, masks, truth, place.names))
-            tell(f"\r{place.name}: frame {number + 1} of {len(place.sequence)}, {len(measures)} measured in all ")
+            tell(f"\r{place.name}: frame {number + 1} of {len(place.frames)}, {len(measures)} measured in all ")
         tell("\n")
     return measures
 
@@ -157,19 +149,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m ovseg3r_train.teacher.fit", description=__doc__)
     parser.add_argument("folders", nargs="+", type=Path, help="folders of rendered frames")
     parser.add_argument("--out", type=Path, required=True, help="the JSON file to write")
-    parser.add_argument("--cache", type=Path, help="keep the real masks here")
     parser.add_argument("--masks", default="default", help="what masks to fit to, as ovseg3r takes them")
     parser.add_argument("--every", type=int, default=1, help="take every so-many-th frame")
     given = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory() as scratch:
-        fit_folders(given.folders, given.out, given.cache or Path(scratch), given.masks, given.every)
+    fit_folders(given.folders, given.out, given.masks, given.every)
 
 
-def fit_folders(folders: Sequence[Path], out: Path, cache: Path, masks: str, every: int) -> None:
+def fit_folders(folders: Sequence[Path], out: Path, masks: str, every: int) -> None:
     """Fit to the masks of that name on these folders, and write the result."""
     places, proposer = [RenderedPlace.open(folder) for folder in folders], build_proposer(masks)
     tell = sys.stderr.write
-    kept = measure_places(places, lambda place: KeptMasks(proposer, cache / place.name), every, tell)
+    folder_name = file_name(masks)
+    kept = measure_places(
+        places, lambda place: RememberedMasks(place.folder / "masks" / folder_name, proposer), every, tell
+    )
     real = estimate(kept)
     noise = noise_from(real)
     first = estimate(measure_simulation(places, noise, every, tell))

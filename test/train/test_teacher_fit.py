@@ -24,11 +24,11 @@ from ovseg3r_train.teacher.simulated_masks import SimulatedMasks
 
 
 def rendered(folder: Path, frames: int = 3) -> Path:
-    """A chair and a bed on a wall, the camera going nowhere; frames are numbered with gaps, as keyframes are."""
+    """A chair and a bed on a wall, the camera going nowhere."""
     ids = np.zeros((120, 160), np.uint16)
     ids[20:60, 10:50], ids[50:100, 80:140] = 1, 2
     folder.mkdir()
-    for number in range(0, 8 * frames, 8):
+    for number in range(frames):
         stem = f"{folder}/{number:06d}"
         cv2.imwrite(f"{stem}.color.jpg", np.full((120, 160, 3), 90, np.uint8))
         cv2.imwrite(f"{stem}.depth.png", np.full((120, 160), 2000, np.uint16))
@@ -36,6 +36,7 @@ def rendered(folder: Path, frames: int = 3) -> Path:
         np.savetxt(f"{stem}.pose.txt", np.eye(4))
     np.savetxt(folder / "camera-intrinsics.txt", [[130, 0, 79.5], [0, 130, 59.5], [0, 0, 1]])
     (folder / "labels.json").write_text(json.dumps({"1": "chair", "2": "bed"}))
+    (folder / "render.json").write_text(json.dumps({"name": "room", "frames": frames, "facts": {"seed": 3}}))
     return folder
 
 
@@ -78,10 +79,10 @@ def test_the_correction_moves_a_rate_by_what_the_simulation_has_too_much():
     assert corrected(noise, real, too_much).truncated == pytest.approx(0.05)
 
 
-def test_a_folder_without_an_id_image_for_each_frame_is_refused(tmp_path: Path):
+def test_a_rendering_that_was_not_finished_is_refused(tmp_path: Path):
     folder = rendered(tmp_path / "room")
-    (folder / "000008.instances.png").unlink()
-    with pytest.raises(ValueError, match="has 3 frames but 2 files"):
+    (folder / "000001.pose.txt").unlink()
+    with pytest.raises(ValueError, match="holds 2 of 3 frames"):
         RenderedPlace.open(folder)
 
 

@@ -10,7 +10,6 @@ from ovseg3r_core.language.coco import COCO_CLASSES
 from ovseg3r_core.masks.proposer import MaskProposer
 from ovseg3r_core.types import Camera, Frame, Mask
 from ovseg3r_train.teacher.estimates import agreement, estimate
-from ovseg3r_train.teacher.kept_masks import KeptMasks
 from ovseg3r_train.teacher.measure import FrameMeasure, measure_frame
 from ovseg3r_train.teacher.noise_model import TeacherNoise, default_masks, open_vocabulary, read_noise
 from ovseg3r_train.teacher.outlines import across_image, across_space, cut_piece, smooth_field
@@ -180,21 +179,3 @@ def test_errors_mean_the_same_at_every_resolution():
     region = ids() == 3
     line = across_image(SHAPE, np.random.default_rng(0))
     assert cut_piece(region, line, 0.3).sum() == pytest.approx(0.3 * region.sum(), rel=0.1)
-
-
-def test_kept_masks_ask_once_and_come_back_whole(tmp_path: Path):
-    class Counting:
-        asked = 0
-
-        def propose(self, frame: Frame, explained: np.ndarray) -> list[Mask]:
-            self.asked += 1
-            return propose(default_masks())
-
-    source = Counting()
-    kept = KeptMasks(source, tmp_path / "room")
-    first, again = kept.propose(frame(), nothing()), kept.propose(frame(), nothing())
-    assert source.asked == 1
-    assert all((a.pixels == b.pixels).all() and a.label == b.label for a, b in zip(first, again, strict=True))
-    (tmp_path / "room" / "000000.masks.png").unlink()
-    with pytest.raises(ValueError, match="delete both files"):
-        kept.propose(frame(), nothing())
