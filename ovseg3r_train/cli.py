@@ -85,8 +85,9 @@ def scenes(
     masks: Annotated[
         str,
         typer.Option(
-            help="Where the 2D masks come from, with commas between several: perfect, simulated, none, or what "
-            "`ovseg3r segment --masks` takes, such as default. Several share one rendering and one fusion."
+            help="Where the 2D masks come from, with commas between several: perfect, simulated, open-vocabulary "
+            "(simulated, with a name for everything), none, or what `ovseg3r segment --masks` takes, such as default. "
+            "Several share one rendering and one fusion."
         ),
     ] = "perfect",
     frames: Annotated[int, typer.Option(min=2, max=100_000, help="Frames of a walk.")] = 100,
@@ -228,6 +229,46 @@ def evaluate(
     written = write_results(results, rows)
     out.print(as_table(rows, f"{len(scenes)} scenes"))
     out.print(f"written: {', '.join(str(path) for path in written)}", highlight=False, soft_wrap=True)
+
+
+@app.command(
+    epilog="Examples:\n\n"
+    "  ovseg3r-train calibrate rooms\n\n"
+    "  ovseg3r-train calibrate rooms --split val --masks default --absent 100 --workers 2 --out figures"
+)
+def calibrate(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A set of labelled scenes.")],
+    split: Annotated[Split | None, typer.Option(help="Only the scenes of one split.")] = None,
+    masks: Annotated[str | None, typer.Option(help="Only the scenes with masks of one source.")] = None,
+    absent: Annotated[int, typer.Option(min=1, max=200, help="Names each room is asked for that are not there.")] = 50,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Processes; 1 GB of memory each.")] = 1,
+    out_dir: Annotated[
+        Path | None, typer.Option("--out", help="Folder of the results; FOLDER/calibration if none.")
+    ] = None,
+) -> None:
+    """Ask the map of every scene for what is there and for what is not: are verdicts and scores honest?
+
+    Writes calibration.json and reliability.png. The last line has the numbers of QueryConfig that would fit these
+    scenes best; docs/queries.md says what they mean.
+    """
+    from ovseg3r_core.mapping.queries import QueryConfig
+    from ovseg3r_train.benchmark import calibrate as calibration
+    from ovseg3r_train.benchmark.honesty import fit_trust
+    from ovseg3r_train.scene_set import SceneSet
+
+    scenes, lowest = SceneSet(folder, split=split.value if split else None, masks=masks), QueryConfig().none_below
+    columns = (TextColumn("scenes"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err, transient=True) as progress:
+        task = progress.add_task("scenes", total=len(scenes))
+        results = calibration.calibrate(
+            folder, scenes.entries, absent=absent, workers=workers, on_scene=lambda: progress.advance(task)
+        )
+    written = calibration.write_calibration(out_dir or folder / "calibration", results, lowest)
+    out.print(calibration.as_table(results, lowest))
+    out.print(f"written: {', '.join(str(path) for path in written)}", highlight=False, soft_wrap=True)
+    fit = fit_trust([it.named for it in results])
+    told = f"label_bias {fit[0]:.2f}, label_gain {fit[1]:.2f}" if fit else "nothing: no name is wrong, or none is right"
+    out.print(f"fitted to these scenes: {told}", highlight=False, soft_wrap=True)
 
 
 @app.command(

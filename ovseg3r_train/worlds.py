@@ -22,7 +22,7 @@ from ovseg3r_train.make_scenes import file_name
 from ovseg3r_train.reconstruct import KnownTruth, clean_truth, fuse, label, truth_at
 from ovseg3r_train.scene import LabelledScene
 
-OWN_MASKS = ("perfect", "simulated", "none")
+OWN_MASKS = ("perfect", "simulated", "open-vocabulary", "none")
 _NETWORKS = ("default", "everything", "sam:", "hf:")
 
 
@@ -106,11 +106,12 @@ def proposer_of(
         return NoMasks()
     if source == "perfect":
         return PerfectMasks(instances, names)
-    if source == "simulated":
-        from ovseg3r_train.teacher.noise_model import default_masks
+    if source in ("simulated", "open-vocabulary"):
+        from ovseg3r_train.teacher.noise_model import default_masks, open_vocabulary
         from ovseg3r_train.teacher.simulated_masks import SimulatedMasks
 
-        return SimulatedMasks(instances, names, default_masks(), seed)
+        noise = default_masks() if source == "simulated" else open_vocabulary()
+        return SimulatedMasks(instances, names, noise, seed)
     return _network(source, device)
 
 

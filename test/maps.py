@@ -7,6 +7,7 @@ import numpy as np
 
 from ovseg3r_core.mapping.edits import Cut, Edits
 from ovseg3r_core.mapping.memory import Memory
+from ovseg3r_core.mapping.sighting import Sighting
 from ovseg3r_core.mapping.snapshot import MapSnapshot
 from ovseg3r_core.types import Box, Camera, Frame, Mask, ObjectRecord, SceneCloud
 from ovseg3r_core.views import View
@@ -105,6 +106,7 @@ def make_memory(views: int = 3, edits: Edits | None = None) -> Memory:
         members=np.array(members, np.int32).reshape(-1, 3),
         next_id=10,
         edits=corrections if edits is None else edits,
+        sightings={COUCH: Sighting(seen=4, masked=views, overlap=views / 3), 8: Sighting(seen=1, masked=0)},
     )
 
 
@@ -125,7 +127,7 @@ def assert_same_view(a: View, b: View) -> None:
 
 
 def assert_same_memory(a: Memory, b: Memory) -> None:
-    assert (a.next_id, a.edits) == (b.next_id, b.edits)
+    assert (a.next_id, a.edits, a.sightings) == (b.next_id, b.edits, b.sightings)
     np.testing.assert_array_equal(a.members, b.members)
     for mine, other in zip(a.views, b.views, strict=True):
         assert_same_view(mine, other)

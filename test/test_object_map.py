@@ -9,6 +9,7 @@ from ovseg3r_core.mapping.object_map import ObjectMap
 from ovseg3r_core.mapping.objects import NamingConfig, Observation, vote_name
 from ovseg3r_core.mapping.ownership import Ownership, connected_parts, vote_owners
 from ovseg3r_core.mapping.redraw import redraw
+from ovseg3r_core.mapping.rims import with_rims
 from ovseg3r_core.reconstruction.incidence import Incidence
 from ovseg3r_core.types import LiftedMask, SceneCloud, ViewIncidence
 
@@ -111,7 +112,7 @@ def test_refining_joins_what_the_first_look_split(object_map):
     look_at_all(object_map, halves + wholes, Incidence.build([see_all(cloud)] * 4), [0.0, 1.0, 2.0, 3.0])
     (couch,) = object_map.records()
     assert couch.label == "couch"
-    assert couch.points == len(whole)
+    assert couch.points == len(whole) + 40  # and one row of the table, which is its rim
 
 
 def test_refining_cuts_apart_what_does_not_hang_together(object_map):
@@ -154,6 +155,24 @@ def test_a_named_mask_outvotes_two_without_a_name():
     assert votes.owner.tolist() == [1] * 5 + [0] * 5
 
 
+def test_a_rim_that_nobody_owns_goes_to_the_nearer_of_two_things():
+    xyz = np.zeros((9, 3), np.float32)
+    xyz[:, 0] = [0.0, 0.02, 0.04, 0.05, 0.08, 0.10, 0.20, 0.22, 0.30]
+    owner = np.int32([1, 1, -1, -1, -1, 2, -1, 2, -1])
+    rimmed = with_rims(Ownership(owner, np.int32([3, 3, 0, 0, 0, 5, 0, 5, 0])), xyz, 0.045)
+    assert rimmed.owner.tolist() == [1, 1, 1, 1, 2, 2, 2, 2, -1]
+
+
+def test_a_rim_yields_to_any_mask():
+    xyz = np.float32([[0, 0, 0], [0.02, 0, 0]])
+    rimmed = with_rims(Ownership(np.int32([1, -1]), np.int32([3, 0])), xyz, 0.04)
+    assert rimmed.claim(np.array([1]), 2).owner.tolist() == [1, 2]
+
+
+def test_without_owners_there_are_no_rims():
+    assert with_rims(Ownership.empty(3), np.zeros((3, 3), np.float32), 0.04).owner.tolist() == [-1, -1, -1]
+
+
 def test_a_claim_is_lost_only_to_a_majority():
     points = np.arange(4)
     ownership = Ownership.empty(4).claim(points, 1).claim(points, 1).claim(points, 2)
@@ -185,10 +204,43 @@ def test_a_name_that_few_views_support_is_not_believed():
     assert vote_name(seen, NamingConfig(), same_word)[0] == "object"
 
 
-def test_confidence_grows_with_agreeing_views():
-    few = vote_name([observe("cup", 0.7, v) for v in range(2)], NamingConfig(), same_word)[1]
-    many = vote_name([observe("cup", 0.7, v) for v in range(8)], NamingConfig(), same_word)[1]
-    assert 0 < few < many <= 1
+def test_a_name_is_as_sure_as_the_views_that_give_one_agree():
+    names = ["cup", "cup", "cup", "vase", None]
+    assert vote_name([observe(name, 0.5, v) for v, name in enumerate(names)], NamingConfig(), same_word) == (
+        "cup",
+        0.75,
+    )
+    assert vote_name([observe(None, 0.5, v) for v in range(3)], NamingConfig(), same_word) == ("object", 1.0)
+
+
+def test_confidence_grows_with_the_views_that_mask_a_thing(object_map):
+    cloud = grid_cloud()
+    object_map.follow(cloud)
+    scores = []
+    for view in range(4):
+        object_map.associate([mask(view, columns(cloud, 0.0, 0.4), label="book")], see_all(cloud), float(view))
+        scores.append(object_map.records()[0].score)
+    assert 0 < scores[0] < scores[1] < scores[2] < scores[3] <= 1
+
+
+def test_confidence_falls_with_views_that_see_a_thing_and_mask_nothing(object_map):
+    cloud = grid_cloud()
+    object_map.follow(cloud)
+    object_map.associate([mask(0, columns(cloud, 0.0, 0.4))], see_all(cloud), 0.0)
+    before = object_map.records()[0].score
+    object_map.associate([], see_all(cloud), 1.0)
+    assert object_map.records()[0].score < before
+
+
+def test_a_fragment_ranks_below_the_thing_whose_masks_agree(object_map):
+    """Half of the views mask the whole book, all of them the cup."""
+    cloud = grid_cloud()
+    object_map.follow(cloud)
+    cup, book = columns(cloud, 0.0, 0.4), columns(cloud, 1.0, 1.6)
+    lifted = [mask(v, cup, 0, "cup") for v in range(6)] + [mask(v, book, 1, "book") for v in range(3)]
+    look_at_all(object_map, lifted, Incidence.build([see_all(cloud)] * 6), [float(v) for v in range(6)])
+    score = {record.label: record.score for record in object_map.records()}
+    assert score["book"] < score["cup"]
 
 
 def test_the_parts_of_a_split_object_gather_observations_each_for_itself(object_map):

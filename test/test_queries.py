@@ -132,8 +132,16 @@ def test_a_score_is_the_probability_that_the_text_means_the_label_times_that_the
 
 
 def test_another_kind_that_is_surer_but_means_the_text_less_leaves_it_ambiguous():
+    class Nearer(Meanings):
+        def embed(self, texts):
+            rows = super().embed(texts)
+            for i, text in enumerate(texts):
+                if text == "gizmo":
+                    rows[i] = (self._axis("cup") + np.float32(0.97) * self._axis("book")) / np.float32(1.393)
+            return rows
+
     doubtful, sure = an_object(0, "cup", 0.1), an_object(1, "book", 0.99)
-    result = QueryEngine(Meanings(cup=("book", 0.7))).answer("cup", [doubtful, sure])
+    result = QueryEngine(Nearer(), QueryConfig(none_below=0.1, found_at=0.2)).answer("gizmo", [doubtful, sure])
     assert (result.verdict, ids(result)) == ("ambiguous", [1, 0])
 
 

@@ -151,6 +151,33 @@ def test_the_top_of_a_large_table_is_no_floor_even_where_the_floor_is_hidden():
     assert kind_of("floor", room, cloud, planes) == "floor"
 
 
+def two_rooms() -> Builder:
+    """The box, with a wall 15 cm thick across it and a cupboard in front of that."""
+    home = furnished_box()
+    home.add("west side of the wall", 0, 1.9, (0.0, 0.0), (3.0, 2.5), -1, WALL)
+    home.add("east side of the wall", 0, 2.05, (0.4, 0.0), (3.0, 2.5), 1, WALL)
+    home.add("cupboard", 0, 1.4, (1.6, 0.0), (2.8, 1.8), -1, WALL)
+    return home
+
+
+@pytest.mark.parametrize("side", ["west side of the wall", "east side of the wall"])
+def test_a_wall_between_two_rooms_is_structure_although_things_lie_behind_it(side):
+    home = two_rooms()
+    cloud = home.cloud()
+    planes = find_structure(cloud, SPACING_M, UP, CONFIG)
+    assert kind_of(side, home, cloud, planes) == "wall"
+    assert kind_of("cupboard", home, cloud, planes) is None
+
+
+def test_a_wall_with_no_other_side_in_sight_is_not_told_from_furniture():
+    home = two_rooms()
+    whole = home.cloud()
+    seen = np.setdiff1d(np.arange(len(whole)), home.parts["east side of the wall"])
+    cloud = SceneCloud(xyz=whole.xyz[seen], color=whole.color[seen], normal=whole.normal[seen])
+    planes = find_structure(cloud, SPACING_M, UP, CONFIG)
+    assert not any(abs(plane.offset - 1.9) < 0.05 for plane in planes)
+
+
 def test_runs_agree(cloud, planes):
     again = find_structure(cloud, SPACING_M, UP, CONFIG)
     assert [plane.kind for plane in again] == [plane.kind for plane in planes]

@@ -124,6 +124,10 @@ class QueryEngine:
         names = [kind.name for kind in (*COCO, *HOUSEHOLD)] + [name for name in scannet200().names if name != UNNAMED]
         self._known = {at: word for name in names for at, word in _words_of(name).items()}
 
+    def with_config(self, config: QueryConfig) -> "QueryEngine":
+        """The same encoders with other thresholds."""
+        return QueryEngine(self._encoder, config, visual=self._visual)
+
     def answer(
         self,
         text: str,

@@ -26,7 +26,7 @@ SIZES = (0.0006, 0.0017, 0.0055, 0.017, 0.055, 0.2)
 _Share = Annotated[float, Within(0.0, 1.0)]
 _Shares = Annotated[tuple[float, ...], Within(0.0, 1.0)]
 _Score = Annotated[tuple[float, ...], Within(0.0, 1.0)]
-_FITTED = Path(__file__).parent / "fitted" / "default_masks.json"
+_FITTED = Path(__file__).parent / "default_masks.json"
 
 
 @dataclass(frozen=True, kw_only=True)
