@@ -156,6 +156,9 @@ class ObjectRecord:
     first_seen: float
     last_seen: float
     state: str
+    name_score: float = 1.0
+    """Probability 0..1 that the label is right, by what the views called the object; 1 for a label that nobody has
+    to guess: an operator's, or that of structure."""
 
 
 @dataclass(frozen=True, kw_only=True)

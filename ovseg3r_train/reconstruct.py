@@ -32,6 +32,7 @@ from ovseg3r_train.scene import CleanTruth, LabelledScene, SceneView, Truth
 
 _CLEAN_VOXEL_M = 0.02
 _CLEAN_STRIDE_PX = 2  # a 2 cm voxel 3 m away is 3 pixels wide
+_CLEAN_FRAMES = 3  # as many as fusion asks for, see TsdfConfig.min_weight
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +168,7 @@ def where_truly(
 
 
 def clean_truth(frames: Iterable[Frame | Rejected], surface: TruthSurface, names: Mapping[int, str]) -> CleanTruth:
-    """The exact surface as far as some frames see it, a vertex every 2 cm, with its instances.
+    """The exact surface as far as the frames show it well, a vertex every 2 cm, with its instances.
 
     Args:
         frames: of exact depth and pose.
@@ -176,19 +177,24 @@ def clean_truth(frames: Iterable[Frame | Rejected], surface: TruthSurface, names
     return CleanTruth(xyz=xyz, truth=_truth(surface.instance_at(xyz), names))
 
 
-def seen_surface(frames: Iterable[Frame | Rejected]) -> Float32[ndarray, "points 3"]:
-    """What frames show, one point a voxel of 2 cm, the one that was seen first; in voxel order."""
-    keys, points = np.zeros(0, np.int64), np.zeros((0, 3), np.float32)
+def seen_surface(frames: Iterable[Frame | Rejected], min_frames: int = _CLEAN_FRAMES) -> Float32[ndarray, "points 3"]:
+    """What frames show, one point a voxel of 2 cm, the one that was seen first; in voxel order.
+
+    Args:
+        min_frames: a voxel that fewer frames show is left out: what a camera passed over once is in no reconstruction.
+    """
+    keys, points, shown = np.zeros(0, np.int64), np.zeros((0, 3), np.float32), np.zeros(0, np.int64)
     for item in frames:
         if isinstance(item, Rejected):
             continue
         step = slice(None, None, _CLEAN_STRIDE_PX)
         depth_m = item.depth_m[step, step]
         xyz = transform(item.T_map_camera, back_project(item.depth_m, item.camera)[step, step][depth_m > 0])
-        both = np.concatenate([keys, voxel_keys(xyz, _CLEAN_VOXEL_M)])
-        keys, first = np.unique(both, return_index=True)
-        points = np.concatenate([points, xyz])[first]
-    return points
+        fresh, first = np.unique(voxel_keys(xyz, _CLEAN_VOXEL_M), return_index=True)
+        keys, place, of = np.unique(np.concatenate([keys, fresh]), return_index=True, return_inverse=True)
+        points = np.concatenate([points, xyz[first]])[place]
+        shown = np.bincount(of, weights=np.concatenate([shown, np.ones(len(fresh))])).astype(np.int64)
+    return points[shown >= min_frames]
 
 
 def _usable(item: Frame | Rejected) -> Frame:

@@ -81,12 +81,15 @@ class FoundInstances:
     names: tuple[str | None, ...]
     """What the masks called each; None where no mask had a name."""
     scores: Float64[ndarray, " instances"]
-    """Confidence 0..1."""
+    """Confidence 0..1 that there is such a thing."""
+    name_scores: Float64[ndarray, " instances"]
+    """Confidence 0..1 that it carries the right name, given that it is there; 1 where a method does not tell."""
 
     def __post_init__(self) -> None:
         """Check that there is a name and a score for each."""
-        if not len(self.points) == len(self.names) == len(self.scores):
-            raise ValueError(f"{len(self.points)} instances, {len(self.names)} names, {len(self.scores)} scores")
+        counts = len(self.points), len(self.names), len(self.scores), len(self.name_scores)
+        if len(set(counts)) > 1:
+            raise ValueError(f"{counts[0]} instances, {counts[1]} names, {counts[2]} scores, {counts[3]} name scores")
 
     def __len__(self) -> int:
         return len(self.points)
@@ -94,4 +97,4 @@ class FoundInstances:
     @classmethod
     def empty(cls) -> "FoundInstances":
         """Nothing found."""
-        return cls(points=(), names=(), scores=np.zeros(0))
+        return cls(points=(), names=(), scores=np.zeros(0), name_scores=np.zeros(0))

@@ -21,6 +21,7 @@ def an_object(number: int, label: str, score: float = 0.9) -> ObjectRecord:
         id=number,
         label=label,
         score=score,
+        name_score=score,
         centre=(0.0, 0.0, 0.0),
         box=Box(centre=(0.0, 0.0, 0.0), size=(1.0, 1.0, 1.0), yaw=0.0),
         points=100,

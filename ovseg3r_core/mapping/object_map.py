@@ -139,7 +139,9 @@ class ObjectMap:
             if len(points_of.get(id_, ())) >= self.config.min_points and id_ not in self.edits.hidden
         )
         return tuple(
-            replace(record, label=self.edits.labels[record.id], score=1.0) if record.id in self.edits.labels else record
+            replace(record, label=self.edits.labels[record.id], score=1.0, name_score=1.0)
+            if record.id in self.edits.labels
+            else record
             for record in found
         )
 

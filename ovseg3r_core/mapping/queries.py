@@ -7,7 +7,7 @@ hydrant", which it is not) from "something to drink from" (.43 to "cup", which i
 the best likeness to all *other* things we know, be they in the map or not. A logistic function of likeness and
 lead, fitted on labelled texts, makes of both the probability that the text means this kind. What carries the label
 may be another thing that was misnamed, so that the score of an object is this probability times the one that its label
-is right, which a fit on labelled homes reads off the confidence of its record.
+is right, as what its views called it says (`ObjectRecord.name_score`).
 
 **Verdict.**
 `blind`      nothing has been mapped yet: no answer is possible, and none would be honest.
@@ -69,11 +69,11 @@ class QueryConfig:
     """Evidence from the likeness of the object's name and the text."""
     lead_gain: Annotated[float, Within(0.0, 100.0)] = 11.0
     """Evidence from the lead that this likeness has on what the text is like anyway."""
-    label_bias: Annotated[float, Within(-10.0, 10.0)] = 0.1
-    """Log-odds that a label is right whose object has a confidence of 0.5; fitted by `ovseg3r-train calibrate`."""
-    label_gain: Annotated[float, Within(0.0, 10.0)] = 1.2
-    """What the log-odds of an object's confidence count for its label; with no bias, 1 takes the confidence as the
-    probability that it is."""
+    label_bias: Annotated[float, Within(-10.0, 10.0)] = 0.0
+    """Log-odds that a label is right whose `name_score` is 0.5; `ovseg3r-train calibrate` fits it to labelled
+    scenes."""
+    label_gain: Annotated[float, Within(0.0, 10.0)] = 1.0
+    """What the log-odds of `name_score` count; with no bias, 1 takes it as the probability that it is."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -173,11 +173,11 @@ class QueryEngine:
 
     def trust(self, record: ObjectRecord) -> float:
         """The probability that an object's label is right, 0..1; walls, floors and ceilings are told by geometry."""
-        if record.label in STRUCTURE or record.score >= 1:
+        if record.label in STRUCTURE or record.name_score >= 1:
             return 1.0
-        if not record.score > 0:
+        if not record.name_score > 0:
             return 0.0
-        odds = math.log(record.score / (1 - record.score))
+        odds = math.log(record.name_score / (1 - record.name_score))
         return 1 / (1 + math.exp(-self.config.label_bias - self.config.label_gain * odds))
 
     def _by_name(self, text: str, objects: Sequence[ObjectRecord]) -> dict[int, _Candidate]:

@@ -185,6 +185,7 @@ def _record(entry: dict[str, Any]) -> ObjectRecord:
         first_seen=float(entry["first_seen"]),
         last_seen=float(entry["last_seen"]),
         state=str(entry["state"]),
+        name_score=float(entry.get("name_score", entry["score"])),  # once, the one number said both
     )
 
 

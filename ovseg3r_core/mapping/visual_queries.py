@@ -74,12 +74,14 @@ def name_by_looks(
         return snapshot
     score = visual_score(visual_lead(names, snapshot.embeddings, encoder))
     looks = {
-        int(id_): names[best]
+        int(id_): (names[best], float(at))
         for id_, best, at in zip(snapshot.embeddings.ids, score.argmax(axis=0), score.max(axis=0), strict=True)
         if at >= min_score
     }
     objects = tuple(
-        replace(record, label=looks[record.id]) if record.label == UNNAMED and record.id in looks else record
+        replace(record, label=looks[record.id][0], name_score=looks[record.id][1])
+        if record.label == UNNAMED and record.id in looks
+        else record
         for record in snapshot.objects
     )
     return replace(snapshot, objects=objects)

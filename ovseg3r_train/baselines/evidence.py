@@ -58,6 +58,7 @@ def found_instances(
         points=tuple(extents),
         names=tuple(voted_name(masks) for masks in masks_of),
         scores=np.array([_score(masks, int(n)) for masks, n in zip(masks_of, observing, strict=True)], np.float64),
+        name_scores=np.ones(len(extents)),
     )
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 
 from ovseg3r_core.language.coco import same_name
-from ovseg3r_core.language.vocabulary import UNNAMED
 from ovseg3r_core.mapping.mapping_config import MappingConfig
 from ovseg3r_core.mapping.object_map import ObjectMap
+from ovseg3r_core.mapping.objects import guess_name, name_score
 from ovseg3r_core.mapping.redraw import redraw
 from ovseg3r_train.scene import FoundInstances, LabelledScene
 
@@ -21,10 +21,19 @@ def ours_offline(scene: LabelledScene, config: MappingConfig | None = None) -> F
 
 
 def found_in(objects: ObjectMap) -> FoundInstances:
-    """The objects of a map as instances of its cloud."""
+    """The objects of a map as instances of its cloud, each under its best name, however few views gave it that."""
     points, records = objects.ownership.points_of(), objects.records()
+    shown = [objects.objects[record.id].observations for record in records]
+    guesses = [guess_name(observations, objects.same_name) for observations in shown]
     return FoundInstances(
         points=tuple(points[record.id] for record in records),
-        names=tuple(None if record.label == UNNAMED else record.label for record in records),
+        names=tuple(guesses),
         scores=np.array([record.score for record in records], dtype=np.float64),
+        name_scores=np.array(
+            [
+                name_score(guess, observations, objects.config.naming, objects.same_name) if guess else 1.0
+                for guess, observations in zip(guesses, shown, strict=True)
+            ],
+            dtype=np.float64,
+        ),
     )

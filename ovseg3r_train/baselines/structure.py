@@ -30,4 +30,5 @@ def without_structure(
         points=tuple(found.points[i] for i in kept),
         names=tuple(found.names[i] for i in kept),
         scores=found.scores[kept],
+        name_scores=found.name_scores[kept],
     )

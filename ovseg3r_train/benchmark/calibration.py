@@ -59,7 +59,7 @@ class Named:
     """One object that carries a name."""
 
     confidence: float
-    """Of its record."""
+    """Of its name, by its record."""
     right: bool
     """Whether the name is that of the true thing that most of its points belong to."""
 
@@ -92,10 +92,10 @@ def ask(room: AskedMap, engine: QueryEngine, *, absent: int, rng: np.random.Gene
 def named_objects(room: AskedMap) -> list[Named]:
     """The objects whose name came of masks, not of an operator or of where they lie."""
     is_of = true_names(room)
-    named = [record for record in room.objects if record.label not in (UNNAMED, *STRUCTURE) and record.score < 1]
+    named = [record for record in room.objects if record.label not in (UNNAMED, *STRUCTURE) and record.name_score < 1]
     return [
         Named(
-            confidence=record.score,
+            confidence=record.name_score,
             right=(name := is_of.get(record.id)) is not None and same_name(name, record.label),
         )
         for record in named

@@ -19,6 +19,7 @@ def save_found(path: Path, found: FoundInstances, cost: Cost) -> None:
         "points": np.concatenate([np.zeros(0, np.int64), *found.points]).astype(np.int32),
         "sizes": np.array([len(points) for points in found.points], np.int64),
         "scores": np.asarray(found.scores, np.float64),
+        "name_scores": np.asarray(found.name_scores, np.float64),
     }
     facts = {"names": list(found.names), "seconds": cost.seconds, "memory_mb": cost.memory_mb}
     with atomic_write(path) as temporary:
@@ -34,9 +35,11 @@ def load_found(path: Path) -> tuple[FoundInstances, Cost]:
     try:
         with safe_open(str(path), framework="numpy") as file:
             facts = json.loads((file.metadata() or {})["found"])
-            points, sizes, scores = (file.get_tensor(name) for name in ("points", "sizes", "scores"))
+            points, sizes = file.get_tensor("points"), file.get_tensor("sizes")
+            scores, name_scores = file.get_tensor("scores"), file.get_tensor("name_scores")
         parts = np.split(points.astype(np.int64), np.cumsum(sizes)[:-1]) if len(sizes) else []
-        found = FoundInstances(points=tuple(parts), names=tuple(facts["names"]), scores=scores)
+        names = tuple(facts["names"])
+        found = FoundInstances(points=tuple(parts), names=names, scores=scores, name_scores=name_scores)
         return found, Cost(seconds=float(facts["seconds"]), memory_mb=float(facts["memory_mb"]))
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is damaged ({error}): delete it, and it is made anew") from error

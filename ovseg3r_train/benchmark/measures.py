@@ -5,11 +5,11 @@ and large things alone; and the plain counts of a map (found, duplicates, ghosts
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int32
+from jaxtyping import Bool, Float32, Float64, Int32
 from numpy import ndarray
 from scipy.spatial import KDTree
 
@@ -35,6 +35,8 @@ class Judged:
     scene: str
     predicted: Instances
     """Labels are ScanNet200's ids; -1 where the method has no name that the vocabulary knows."""
+    name_scores: Float64[ndarray, " instances"]
+    """How sure each name is, given that the instance is there."""
     truth: TrueInstances
     counts: MapMetrics
 
@@ -85,6 +87,7 @@ def _judge(
     return Judged(
         scene=name,
         predicted=predicted,
+        name_scores=found.name_scores,
         truth=TrueInstances(
             instance=truth.instance.astype(np.int64), labels={i: class_id(label) for i, label in truth.names.items()}
         ),
@@ -115,9 +118,16 @@ def one_owner(predicted: Instances) -> Int32[ndarray, " points"]:
 
 
 def named_precision(judged: Sequence[Judged], split: Literal["base", "novel"] | None = None) -> Float32[ndarray, "3"]:
-    """AP, AP50 and AP25 with names, over the classes that occur; NaN where none does."""
-    pairs = [ScenePair(predicted=item.predicted, truth=item.truth) for item in judged]
+    """AP, AP50 and AP25 with names, over the classes that occur; NaN where none does.
+
+    Ranked by how sure it is that the thing is there *and* carries that name.
+    """
+    pairs = [ScenePair(predicted=_named(item), truth=item.truth) for item in judged]
     return _precision(pairs, class_ids(split))
+
+
+def _named(item: Judged) -> Instances:
+    return replace(item.predicted, scores=item.predicted.scores * item.name_scores)
 
 
 def any_name_precision(judged: Sequence[Judged]) -> Float32[ndarray, "3"]:

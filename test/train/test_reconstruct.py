@@ -132,6 +132,13 @@ def test_clean_vertices_lie_on_the_exact_surface_every_two_centimetres():
 
 def test_of_two_looks_at_a_voxel_the_first_one_counts():
     first, second = boxed_room().frames[:2]
-    alone, both = seen_surface([first]), seen_surface([first, second])
+    alone, both = seen_surface([first], 1), seen_surface([first, second], 1)
     assert len(both) > len(alone)
     assert {tuple(point) for point in alone.tolist()} <= {tuple(point) for point in both.tolist()}
+
+
+def test_what_a_camera_passed_over_once_is_no_clean_vertex():
+    first, second = boxed_room().frames[:2]
+    once, twice = seen_surface([first, second], 1), seen_surface([first, second], 2)
+    assert 0 < len(twice) < len(once)
+    assert not len(seen_surface([first, second], 3))
