@@ -109,7 +109,7 @@ def main() -> None:
     pairs = [(low, high) for low in (0.1, 0.2, 0.3, 0.4) for high in (0.4, 0.5, 0.6, 0.7)]
     grid = {f"{low} {high}": replace(fitted, none_below=low, found_at=high) for low, high in pairs}
     table("choosing half", encoder, grid, choose)
-    whole = replace(defaults, shortened_weight=1e-6)
+    whole = replace(defaults, shortened_weight=0.01)
     variants = {
         "defaults": defaults,
         "without lead": fit(encoder, choose, defaults, lead=False),

@@ -28,6 +28,8 @@ from ovseg3r_core.types import Box, ObjectRecord, QueryHit, QueryResult, SceneCl
 
 POINTS = 400
 CONTRACT = ["id", "label", "score", "centre", "box", "points", "observations", "first_seen", "last_seen", "state"]
+BEYOND = ["name_score"]
+"""What a run tells in addition."""
 SOFA, CUP, THING, WALL = 3, 5, 8, 9
 
 
@@ -64,7 +66,7 @@ def snapshot() -> MapSnapshot:
 def test_objects_json_has_the_form_of_the_contract(snapshot):
     content = objects_json(snapshot, namer_of("couch", "cup", "object"))
     assert (content["map_frame"], content["vocabulary"]) == ("odom", ["couch", "cup", "object"])
-    assert [sorted(entry) for entry in content["objects"]] == [sorted(CONTRACT)] * 3
+    assert [sorted(entry) for entry in content["objects"]] == [sorted(CONTRACT + BEYOND)] * 3
     first = content["objects"][0]
     assert first["centre"] == list(snapshot.objects[0].centre)
     assert first["box"] == {"centre": [0.1, 0.2, 0.3], "size": [1.0, 0.5, 0.4], "yaw": 0.25}

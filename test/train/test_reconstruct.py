@@ -127,7 +127,7 @@ def test_clean_vertices_lie_on_the_exact_surface_every_two_centimetres():
     clean = clean_truth(room.frames, table_top(), {7: "table"})
     assert room.distance(clean.xyz).max() < 1e-4
     voxels = np.floor(clean.xyz.astype(np.float64) / 0.02).astype(int)
-    assert len(np.unique(voxels, axis=0)) == len(voxels) > 5000
+    assert len(np.unique(voxels, axis=0)) == len(voxels) > 100
 
 
 def test_of_two_looks_at_a_voxel_the_first_one_counts():
