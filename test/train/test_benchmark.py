@@ -1,0 +1,193 @@
+"""The benchmark on tiny scenes: its rulers, its table, its files, and the whole verb."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_scenes
+from typer.testing import CliRunner
+
+from ovseg3r_core.language.naming import Namer
+from ovseg3r_core.language.vocabulary import scannet200
+from ovseg3r_train.benchmark.cost import Cost, CostMeter
+from ovseg3r_train.benchmark.degradation import curves
+from ovseg3r_train.benchmark.found_files import load_found, save_found
+from ovseg3r_train.benchmark.measures import (
+    any_name_precision,
+    class_id,
+    class_ids,
+    named_precision,
+    on_clean_vertices,
+    on_reconstruction,
+    size_precision,
+)
+from ovseg3r_train.benchmark.methods import all_methods, methods_named
+from ovseg3r_train.benchmark.plots import plot_curves, plot_methods
+from ovseg3r_train.benchmark.table import Row, as_json, row_of
+from ovseg3r_train.cli import app
+from ovseg3r_train.scene import CleanTruth, FoundInstances, LabelledScene
+from ovseg3r_train.scene_set import SceneSet
+
+
+class Mute:
+    """A text encoder for namers that need none: every label is an entry already."""
+
+    name = "mute"
+
+    def embed(self, texts: list[str]) -> np.ndarray:
+        return np.eye(len(texts), 4096, dtype=np.float32)
+
+
+NAMER = Namer(scannet200(), Mute())
+FREE = Cost(seconds=1.0, memory_mb=2.0)
+
+
+def scene() -> LabelledScene:
+    """A desk and a chair, spaced finely enough to count; the clean vertices are the cloud's own points."""
+    boxes = [
+        tiny_scenes.TinyBox(name="desk", centre=(0.6, 0.0), size_m=(0.5, 0.35, 0.25)),
+        tiny_scenes.TinyBox(name="chair", centre=(-0.6, 0.0), size_m=(0.3, 0.3, 0.3)),
+    ]
+    tiny = tiny_scenes.tiny_scene(boxes=boxes, spacing_m=0.02)
+    assert tiny.truth is not None
+    return replace(tiny, clean=CleanTruth(xyz=tiny.cloud.xyz, truth=tiny.truth))
+
+
+def perfect(of: LabelledScene) -> FoundInstances:
+    return found(of, ["desk", "chair"])
+
+
+def found(of: LabelledScene, names: list[str | None]) -> FoundInstances:
+    points = tuple(tiny_scenes.truth_points(of, name) for name in ("desk", "chair"))
+    return FoundInstances(points=points, names=tuple(names), scores=np.array([0.9, 0.8]), name_scores=np.ones(2))
+
+
+def row(**changes: object) -> Row:
+    room = scene()
+    judged = on_reconstruction(room, perfect(room), NAMER)
+    return replace(row_of("ours", "perfect", "", "reconstruction", [judged], [FREE]), **changes)
+
+
+def test_who_finds_everything_has_full_marks_on_both_kinds_of_points():
+    room = scene()
+    for judged in (on_reconstruction(room, perfect(room), NAMER), on_clean_vertices(room, perfect(room), NAMER)):
+        assert any_name_precision([judged]).tolist() == named_precision([judged]).tolist() == [1, 1, 1]
+        assert (judged.counts.found, judged.counts.duplicates, judged.counts.ghosts) == (2, 0, ())
+
+
+def test_wrong_names_cost_named_precision_only():
+    room = scene()
+    judged = on_reconstruction(room, found(room, ["chair", None]), NAMER)
+    assert any_name_precision([judged])[0] == 1
+    assert named_precision([judged])[0] == 0
+    assert judged.counts.right_names == 0
+
+
+def test_named_precision_ranks_by_the_name_as_well():
+    """A false chair that surely exists, but surely is no chair, stands behind the true one."""
+    room = scene()
+    both = found(room, ["chair", "chair"])
+    blind, seeing = both, replace(both, name_scores=np.array([0.1, 1.0]))
+    chair = [named_precision([on_reconstruction(room, it, NAMER)], "base")[2] for it in (blind, seeing)]
+    assert chair[0] < chair[1]
+
+
+def test_things_of_other_sizes_are_neither_right_nor_wrong():
+    room = scene()
+    judged = on_reconstruction(room, perfect(room), NAMER)
+    sizes = {name: len(tiny_scenes.truth_points(room, name)) for name in ("desk", "chair")}
+    assert 400 <= sizes["chair"] < sizes["desk"] < 2000
+    assert size_precision([judged], "medium")[0] == 1
+    assert math.isnan(size_precision([judged], "large")[0])
+    lonely = replace(judged, predicted=replace(judged.predicted, masks=np.zeros_like(judged.predicted.masks)))
+    assert size_precision([lonely], "medium")[0] == 0
+
+
+def test_structure_and_strangers_have_no_class():
+    assert class_id("wall") == class_id("object") == class_id("giraffe") == class_id(None) == -1
+    assert class_id("desk") in class_ids("base")
+    assert not set(class_ids("base")) & set(class_ids("novel"))
+
+
+def test_every_method_finds_the_things_of_an_easy_scene():
+    room = scene()
+    for method in all_methods():
+        judged = on_reconstruction(room, method.find(room), NAMER)
+        assert judged.counts.found == 2, method.name
+    with pytest.raises(ValueError, match="no method is called 'magic'; there are online, offline"):
+        methods_named(["magic"])
+
+
+def test_what_was_found_comes_back_from_its_file(tmp_path: Path):
+    room = scene()
+    path = tmp_path / "deep" / "offline.safetensors"
+    save_found(path, perfect(room), FREE)
+    again, cost = load_found(path)
+    assert cost == FREE
+    assert again.names == ("desk", "chair")
+    assert all((a == b).all() for a, b in zip(again.points, perfect(room).points, strict=True))
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(ValueError, match=r"is damaged .*delete it"):
+        load_found(path)
+
+
+def test_the_meter_sees_time_and_memory():
+    with CostMeter() as meter:
+        big = np.ones(40_000_000)
+    del big
+    assert meter.cost.seconds > 0
+    assert meter.cost.memory_mb >= 0
+
+
+def test_what_is_not_defined_is_null_in_json():
+    told = as_json([row()])[0]
+    assert told["large_ap"] is None
+    assert told["ap"] == 1
+    json.dumps(told, allow_nan=False)
+
+
+def test_rows_of_worse_sensors_become_curves_that_begin_at_the_usual_one():
+    rows = [
+        row(ap50=0.2, sensor="noise4"),
+        row(ap50=0.5),
+        row(sensor="noise2_drop0.3"),
+        row(ap50=0.4, sensor="drop0.1"),
+    ]
+    lines = curves(rows)
+    assert {title: {level: at.ap50 for level, at in line.items()} for title, line in lines.items()} == {
+        "depth noise": {"1x": 0.5, "4x": 0.2},
+        "frames dropped": {"0 %": 0.5, "10 %": 0.4},
+    }
+    assert curves([row(sensor="noise4")]) == {}
+
+
+def test_pictures_are_drawn(tmp_path: Path):
+    rows = [row(), row(method="theirs", ap=float("nan")), row(sensor="noise4"), row(sensor="drift0.03")]
+    plot_methods(rows[:2], tmp_path / "methods.png")
+    plot_curves(rows, tmp_path / "curves.png")
+    assert all((tmp_path / name).stat().st_size > 5000 for name in ("methods.png", "curves.png"))
+
+
+@pytest.mark.slow
+def test_the_verb_compares_writes_and_goes_on_where_it_stopped(tmp_path: Path):
+    scenes = SceneSet.create(tmp_path)
+    for name in ("a", "b"):
+        scenes.add(replace(scene(), name=name), "test", "perfect")
+    command = ["evaluate", str(tmp_path), "--methods", "offline,ovir3d"]
+    first = CliRunner().invoke(app, command)
+    assert first.exit_code == 0, first.output
+    kept = sorted((tmp_path / "benchmark" / "found").glob("*/*.safetensors"))
+    stamps = [path.stat().st_mtime_ns for path in kept]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    assert [path.stat().st_mtime_ns for path in kept] == stamps
+    rows = json.loads((tmp_path / "benchmark" / "table.json").read_text())
+    assert [(r["method"], r["points"], r["scenes"]) for r in rows[:2]] == [
+        ("our map, all views", "reconstruction", 2),
+        ("our map, all views", "clean", 2),
+    ]
+    assert rows[0]["ap25"] == 1
+    nothing = CliRunner().invoke(app, [*command, "--masks", "default"])
+    assert "holds no such scenes" in str(nothing.exception)
