@@ -99,6 +99,9 @@ def scenes(
     sampled: Annotated[
         bool, typer.Option("--sampled", help="The fast path: surfaces are sampled, not rendered.")
     ] = False,
+    keep_novel: Annotated[
+        bool, typer.Option("--keep-novel", help="Keep the truth of novel classes in scenes for training.")
+    ] = False,
     depth_noise: Annotated[float, typer.Option(min=0.0, max=20.0, help="Times the noise of a Kinect.")] = 1.0,
     pose_drift: Annotated[float, typer.Option(min=0.0, max=10.0, help="Metres that poses drift, r.m.s.")] = 0.0,
     pose_jitter: Annotated[float, typer.Option(min=0.0, max=1.0, help="Metres that each pose is off, r.m.s.")] = 0.0,
@@ -107,6 +110,7 @@ def scenes(
 ) -> None:
     """Make labelled scenes of furnished homes: noisy frames, fused, with 2D masks lifted and the truth known.
 
+    Scenes for training do not tell the truth of ScanNet200's novel classes (the split of Open3DIS).
     What is in OUT already and whole is not made again. Writes scenes.json, a file or two a scene, attribution.json,
     classes.json and classes.png. Exit code 1 tells that some homes could not be made.
     """
@@ -131,6 +135,7 @@ def scenes(
             sensor=sensor_of(*faults),
             tag=tag_of(*faults),
             threads=threads_each(workers),
+            hide_novel=split is Split.train and not keep_novel,
             sampled=sampled,
             keep_renders=keep_renders,
             device=where,

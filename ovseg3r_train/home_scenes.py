@@ -13,6 +13,7 @@ from ovseg3r_core.synthetic.sequence import WalkConfig as CameraConfig
 from ovseg3r_core.synthetic.truth import TruthSurface
 from ovseg3r_train.homes.home import Home, HomeConfig, build_home
 from ovseg3r_train.make_scenes import SceneJob
+from ovseg3r_train.novel import hide_novel
 from ovseg3r_train.sampled.measured_depth import MeasuredDepthConfig
 from ovseg3r_train.sampled.sampled_scene import SampledConfig, sampled_scene
 from ovseg3r_train.sampled.surface_samples import sample_parts
@@ -33,7 +34,8 @@ def make(job: SceneJob, sources: Sequence[str]) -> Iterator[tuple[str, LabelledS
     made = _sampled(job, home, poses, sources) if job.sampled else _rendered(job, home, poses, sources)
     facts = home_facts(job, home)
     for source, scene in made:
-        yield source, replace(scene, name=job.name(source), facts={**scene.facts, **facts, "masks": source})
+        told = replace(scene, name=job.name(source), facts={**scene.facts, **facts, "masks": source})
+        yield source, hide_novel(told) if job.hide_novel else told
 
 
 def home_facts(job: SceneJob, home: Home) -> dict[str, Any]:

@@ -41,6 +41,8 @@ class SceneJob:
     """What stands between the exact frames and those that are fused."""
     tag: str = ""
     """What the sensor is called in the names of scenes, where it is not the usual one."""
+    hide_novel: bool = False
+    """Whether the truth of novel classes is left out, as whoever trains on the scene must not see it."""
     sampled: bool = False
     """Without rendering: sampled surfaces and a z-buffer."""
     keep_renders: bool = False

@@ -9,6 +9,7 @@ import pytest
 from boxed_scenes import make_boxes
 from PIL import Image
 
+from ovseg3r_core.language.vocabulary import scannet200_split
 from ovseg3r_core.synthetic.furniture import MissingFurnitureError, furniture_folder
 from ovseg3r_train import cli, home_scenes
 from ovseg3r_train.make_scenes import SceneJob, run_jobs
@@ -165,7 +166,7 @@ def test_what_the_user_can_mend_is_one_line_and_exit_code_2(train, tmp_path, arg
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("verb", ["scenes", "show"])
+@pytest.mark.parametrize("verb", ["scenes", "sheet", "show", "evaluate", "calibrate", "convert"])
 def test_every_verb_explains_itself_with_examples(train, verb):
     said = train(verb, "--help")
     assert said.code == 0
@@ -191,3 +192,19 @@ def test_a_real_home_becomes_scenes(train, tmp_path, path):
     assert (scenes["none"].cloud.xyz == perfect.cloud.xyz).all()
     assert perfect.facts["attribution"]
     assert not (tmp_path / "renders").exists() or not list((tmp_path / "renders").iterdir())
+
+
+@pytest.mark.slow
+def test_scenes_for_training_do_not_tell_the_truth_of_novel_classes(train, tmp_path):
+    try:
+        furniture_folder()
+    except MissingFurnitureError as missing:
+        pytest.skip(str(missing))
+    command = ["scenes", tmp_path, "--count", 1, "--split", "train", "--sampled", "--frames", 6]
+    assert train(*command).code == 0
+    (entry,) = SceneSet(tmp_path).entries
+    scene = SceneSet(tmp_path).load(entry.name)
+    assert scene.truth is not None
+    assert entry.classes and not set(scene.truth.names.values()) & scannet200_split("novel")
+    assert scene.facts["hidden"]["instances"] > 0
+    assert {mask.label for mask in scene.lifted} & scannet200_split("novel")
