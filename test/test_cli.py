@@ -31,7 +31,19 @@ NAMES = {3: "dining table", 4: "cup", 5: "cabinet", 6: "sports ball"}
 VOCABULARY = ("cup", "table", "sports ball", "plate")
 """Has another word for the dining table, and none for the cabinet."""
 LABEL_ID = {"object": 0, "cup": 1, "table": 2, "sports ball": 3}
-RECORD = {"id", "label", "score", "centre", "box", "points", "observations", "first_seen", "last_seen", "state"}
+RECORD = {
+    "id",
+    "label",
+    "score",
+    "centre",
+    "box",
+    "points",
+    "observations",
+    "first_seen",
+    "last_seen",
+    "state",
+    "name_score",
+}
 
 
 @dataclass(frozen=True)

@@ -153,7 +153,7 @@ class TeacherNoise:
             changes[name] = kept_within(name, getattr(self, name) * factor)
         for name in ("score_right", "score_wrong", "score_nameless"):
             mean, spread = getattr(self, name)
-            changes[name] = (max(1 - (1 - mean) * factor, 0.05), min(spread * factor, 0.5))
+            changes[name] = (max(mean + (1 - mean) * (1 - factor), 0.05), min(spread * factor, 0.5))
         return replace(self, **changes)  # pyright: ignore[reportArgumentType]: values of the fields' own types
 
 
