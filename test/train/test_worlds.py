@@ -68,7 +68,7 @@ def test_clean_vertices_know_nothing_of_the_noise():
     assert scene.clean is not None
     assert boxes().distance(scene.clean.xyz).max() < 1e-4 < boxes().distance(scene.cloud.xyz).max()
     names = set(scene.clean.truth.names)
-    assert 1 < len(names) and names <= set(NAMES)  # the smallest is not in three of these coarse images
+    assert len(names) > 1 and names <= set(NAMES)  # the smallest is not in three of these coarse images
 
 
 def test_drift_of_the_poses_does_not_move_the_truth():
