@@ -124,6 +124,16 @@ def test_refining_cuts_apart_what_does_not_hang_together(object_map):
     assert len(object_map.records()) == 2
 
 
+def test_a_small_part_that_no_mask_shows_alone_is_a_piece_of_the_large_one(object_map):
+    """The end of a table behind a chair belongs to the table."""
+    cloud = grid_cloud()
+    object_map.follow(cloud)
+    both = np.concatenate([columns(cloud, 0.0, 0.5), columns(cloud, 1.0, 1.1)])
+    look_at_all(object_map, [mask(v, both) for v in range(3)], Incidence.build([see_all(cloud)] * 3), [0.0, 1.0, 2.0])
+    (record,) = object_map.records()
+    assert record.points >= len(both)
+
+
 def test_what_one_of_many_views_saw_is_not_believed(object_map):
     cloud = grid_cloud()
     object_map.follow(cloud)

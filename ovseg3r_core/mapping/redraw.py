@@ -19,6 +19,8 @@ from ovseg3r_core.mapping.sighting import Sighting, sightings
 from ovseg3r_core.reconstruction.incidence import Incidence
 from ovseg3r_core.types import LiftedMask, SceneCloud
 
+_PIECE_SHARE = 0.5  # a part of half the largest or more may be its neighbour, taken for one thing by every mask
+
 
 @dataclass(frozen=True, kw_only=True)
 class Drawing:
@@ -59,7 +61,8 @@ def _cut_apart(
 ) -> tuple[Ownership, dict[int, list[LiftedMask]]]:
     """Make things of what hangs together, each with its masks.
 
-    Far parts of a cluster are things of their own, and crumbs are nobody's.
+    Far parts of a cluster are things of their own, and crumbs are nobody's. A smaller part that no mask shows without
+    the largest is a piece of that, seen past something in front of it.
     """
     owner = np.full_like(votes.owner, NOBODY)
     members: dict[int, list[LiftedMask]] = {}
@@ -75,7 +78,24 @@ def _cut_apart(
             shown = np.bincount(of_mask[(of_mask >= 0) & (of_mask < parts)], minlength=parts)
             for p in np.flatnonzero(shown >= config.min_part_of_mask * len(mask.points)):
                 members[first + int(p)].append(mask)
+        for piece in _pieces([members[first + p] for p in range(parts)], np.bincount(part)):
+            owner[points[part == piece]] = first
+            members[first + piece] = []
     return Ownership(owner, votes.votes), {g: masks for g, masks in members.items() if masks}
+
+
+def _pieces(shown_by: Sequence[Sequence[LiftedMask]], sizes: Int64[ndarray, " parts"]) -> list[int]:
+    """The parts that belong to the first and largest one.
+
+    Args:
+        shown_by: the masks that show each part.
+    """
+    of_largest = {(mask.view, mask.mask) for mask in shown_by[0]} if shown_by else set()
+    return [
+        p
+        for p, masks in enumerate(shown_by)
+        if p > 0 and sizes[p] < _PIECE_SHARE * sizes[0] and all((mask.view, mask.mask) in of_largest for mask in masks)
+    ]
 
 
 def _is_evident(sighting: Sighting, masks: Sequence[LiftedMask], config: MappingConfig) -> bool:
