@@ -85,12 +85,14 @@ def _cut_apart(
 
 
 def _pieces(shown_by: Sequence[Sequence[LiftedMask]], sizes: Int64[ndarray, " parts"]) -> list[int]:
-    """The parts that belong to the first and largest one.
+    """The parts that belong to the first and largest one; one mask alone is no witness.
 
     Args:
         shown_by: the masks that show each part.
     """
     of_largest = {(mask.view, mask.mask) for mask in shown_by[0]} if shown_by else set()
+    if len(of_largest) < 2:
+        return []
     return [
         p
         for p, masks in enumerate(shown_by)
