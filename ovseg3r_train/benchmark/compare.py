@@ -1,17 +1,19 @@
 """Methods side by side on a folder of scenes: every method on every scene, then one row a method and kind of points."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
+from typing import get_args
 
 from ovseg3r_core.language.minilm import MiniLm
 from ovseg3r_core.language.naming import Namer
 from ovseg3r_core.language.vocabulary import scannet200
 from ovseg3r_train.benchmark.cost import Cost, CostMeter
 from ovseg3r_train.benchmark.found_files import load_found, save_found
-from ovseg3r_train.benchmark.measures import Judged, on_clean_vertices, on_reconstruction
+from ovseg3r_train.benchmark.measures import Judged, nearest_points, on_clean_vertices, on_reconstruction
 from ovseg3r_train.benchmark.methods import Method, methods_named
 from ovseg3r_train.benchmark.table import Points, Row, row_of
 from ovseg3r_train.scene_set import SceneEntry, SceneSet
@@ -34,6 +36,10 @@ class _Task:
     def file(self, method: str) -> Path:
         """What a method found; a scene that was made anew has another checksum, and nothing was found in it yet."""
         return self.cache / f"{self.entry.name}-{self.entry.sha256[:12]}" / f"{method}.safetensors"
+
+
+_Result = dict[str, tuple[Mapping[Points, Judged], Cost]]
+"""Of each method in one scene: the verdicts on both kinds of points, and what it cost."""
 
 
 def compare(
@@ -60,43 +66,42 @@ def compare(
         raise ValueError(f"{folder} holds no such scenes to compare on: see `ovseg3r-train show`")
     names = tuple(method.name for method in methods)
     tasks = [_Task(scenes=folder, entry=entry, methods=names, cache=cache) for entry in entries]
+    results: dict[tuple[str, str], list[_Result]] = {kind: [] for kind in sorted({task.kind for task in tasks})}
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        for _ in pool.map(_find, tasks):
+        for task, result in zip(tasks, pool.map(_run, tasks), strict=True):
+            results[task.kind].append(result)
             on_scene()
-        return _judge_all(tasks, methods, pool)
+    return [row for kind, of_kind in results.items() for method in methods for row in _rows(method, kind, of_kind)]
 
 
-def _find(task: _Task) -> None:
-    wanted = [method for method in methods_named(task.methods) if not task.file(method.name).exists()]
-    if not wanted:
-        return
-    scene = SceneSet(task.scenes).load(task.entry.name, clean=False)
-    for method in wanted:
-        with CostMeter() as meter:
-            found = method.find(scene)
-        save_found(task.file(method.name), found, meter.cost)
+def _run(task: _Task) -> _Result:
+    """Find with every method, where that was not done before, and judge."""
+    scene = SceneSet(task.scenes).load(task.entry.name)
+    nearest = nearest_points(scene) if scene.clean is not None else None
+    result: _Result = {}
+    for method in methods_named(task.methods):
+        path = task.file(method.name)
+        if not path.exists():
+            with CostMeter() as meter:
+                found = method.find(scene)
+            save_found(path, found, meter.cost)
+        found, cost = load_found(path)
+        judged: dict[Points, Judged] = {"reconstruction": on_reconstruction(scene, found, _namer())}
+        if nearest is not None:
+            judged["clean"] = on_clean_vertices(scene, found, _namer(), nearest)
+        result[method.name] = judged, cost
+    return result
 
 
-def _judge_all(tasks: Sequence[_Task], methods: Sequence[Method], pool: ProcessPoolExecutor) -> list[Row]:
-    kinds = sorted({task.kind for task in tasks})
-    of_kind = {kind: [task for task in tasks if task.kind == kind] for kind in kinds}
-    pairs = [(method, kind) for kind in kinds for method in methods]
-    rows = pool.map(_rows, [method.name for method, _ in pairs], [of_kind[kind] for _, kind in pairs])
-    return [row for some in rows for row in some]
+@cache
+def _namer() -> Namer:
+    """One a process: loading the text encoder takes longer than judging a scene."""
+    return Namer(scannet200(), MiniLm())
 
 
-def _rows(name: str, tasks: Sequence[_Task]) -> list[Row]:
+def _rows(method: Method, kind: tuple[str, str], results: Sequence[_Result]) -> Iterator[Row]:
     """The rows of one method over the scenes with one source of masks and one sensor."""
-    (method,) = methods_named([name])
-    namer = Namer(scannet200(), MiniLm())
-    judged: dict[Points, list[Judged]] = {"reconstruction": [], "clean": []}
-    costs: list[Cost] = []
-    for task in tasks:
-        scene = SceneSet(task.scenes).load(task.entry.name)
-        found, cost = load_found(task.file(name))
-        costs.append(cost)
-        judged["reconstruction"].append(on_reconstruction(scene, found, namer))
-        if scene.clean is not None:
-            judged["clean"].append(on_clean_vertices(scene, found, namer))
-    masks, sensor = tasks[0].kind
-    return [row_of(method.title, masks, sensor, points, items, costs) for points, items in judged.items() if items]
+    costs = [result[method.name][1] for result in results]
+    for points in get_args(Points):
+        if judged := [result[method.name][0][points] for result in results if points in result[method.name][0]]:
+            yield row_of(method.title, *kind, points, judged, costs)

@@ -9,11 +9,19 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int32
+from jaxtyping import Bool, Int, Int32
 from numpy import ndarray
 from scipy.spatial import KDTree
 
-from ovseg3r_core.evaluation.average_precision import ANY_CLASS, ScenePair, TrueInstances, average_precision
+from ovseg3r_core.evaluation.average_precision import (
+    ANY_CLASS,
+    AveragePrecision,
+    ScenePair,
+    TrueInstances,
+    Verdicts,
+    judge_scene,
+    precision_of,
+)
 from ovseg3r_core.evaluation.map_metrics import MapMetrics, compare_maps
 from ovseg3r_core.language.naming import Namer
 from ovseg3r_core.language.vocabulary import UNNAMED, scannet200, scannet200_split
@@ -30,14 +38,12 @@ _NO_CLASS = -1
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """One method's instances and the truth, on the same points."""
+    """What became of one method's instances on one kind of points: a few kilobytes, the masks are gone."""
 
-    scene: str
-    predicted: Instances
-    """Labels are ScanNet200's ids; -1 where the method has no name that the vocabulary knows."""
-    name_scores: Float64[ndarray, " instances"]
-    """How sure each name is, given that the instance is there."""
-    truth: TrueInstances
+    any_name: Verdicts
+    named: Verdicts
+    by_size: Mapping[Size, Verdicts]
+    """Whatever the names, for true things of one size."""
     counts: MapMetrics
 
 
@@ -52,31 +58,39 @@ def on_reconstruction(scene: LabelledScene, found: FoundInstances, namer: Namer)
     masks = np.zeros((len(found), len(scene.cloud)), bool)
     for row, points in zip(masks, found.points, strict=True):
         row[points] = True
-    return _judge(scene.name, masks, found, scene.truth, namer)
+    return _judge(masks, found, scene.truth, namer)
 
 
-def on_clean_vertices(scene: LabelledScene, found: FoundInstances, namer: Namer) -> Judged:
+def on_clean_vertices(
+    scene: LabelledScene, found: FoundInstances, namer: Namer, nearest: Int[ndarray, " vertices"] | None = None
+) -> Judged:
     """Judge on the clean vertices: each takes the instances of the nearest reconstructed point within 5 cm.
+
+    Args:
+        nearest: what `nearest_points` says of the scene, where it was asked already.
 
     Raises:
         ValueError: the scene has no clean vertices.
     """
     if scene.clean is None:
         raise ValueError(f"{scene.name} has no clean vertices to compare on")
-    distance, nearest = KDTree(scene.cloud.xyz).query(scene.clean.xyz, distance_upper_bound=_REACH_M)
-    reached = np.isfinite(distance)
+    nearest = nearest_points(scene) if nearest is None else nearest
     masks = np.zeros((len(found), len(scene.clean.xyz)), bool)
     member = np.zeros(len(scene.cloud) + 1, bool)  # the last entry serves vertices that nothing is near
     for row, points in zip(masks, found.points, strict=True):
         member[points] = True
-        row[:] = member[np.where(reached, nearest, len(scene.cloud))]
+        row[:] = member[nearest]
         member[points] = False
-    return _judge(scene.name, masks, found, scene.clean.truth, namer)
+    return _judge(masks, found, scene.clean.truth, namer)
 
 
-def _judge(
-    name: str, masks: Bool[ndarray, "instances points"], found: FoundInstances, truth: Truth, namer: Namer
-) -> Judged:
+def nearest_points(scene: LabelledScene) -> Int[ndarray, " vertices"]:
+    """The reconstructed point next to each clean vertex; the number of points where none is within 5 cm."""
+    assert scene.clean is not None
+    return np.asarray(KDTree(scene.cloud.xyz).query(scene.clean.xyz, distance_upper_bound=_REACH_M)[1])
+
+
+def _judge(masks: Bool[ndarray, "instances points"], found: FoundInstances, truth: Truth, namer: Namer) -> Judged:
     called = [None if label is None else namer.name(label) for label in found.names]
     names = {i: label or UNNAMED for i, label in enumerate(called)}
     predicted = Instances(
@@ -84,15 +98,26 @@ def _judge(
         labels=np.array([class_id(label) for label in called], np.int64),
         scores=np.asarray(found.scores, np.float64),
     )
+    there = TrueInstances(
+        instance=truth.instance.astype(np.int64), labels={i: class_id(label) for i, label in truth.names.items()}
+    )
+    pair = ScenePair(predicted=predicted, truth=there)
+    surely_named = replace(predicted, scores=predicted.scores * found.name_scores)
     return Judged(
-        scene=name,
-        predicted=predicted,
-        name_scores=found.name_scores,
-        truth=TrueInstances(
-            instance=truth.instance.astype(np.int64), labels={i: class_id(label) for i, label in truth.names.items()}
-        ),
+        any_name=judge_scene(pair.class_agnostic(), [ANY_CLASS]),
+        named=judge_scene(ScenePair(predicted=surely_named, truth=there), class_ids()),
+        by_size={size: judge_scene(_of_size(pair, *limits), [ANY_CLASS]) for size, limits in SIZES.items()},
         counts=compare_maps(truth.instance, truth.names, one_owner(predicted), names),
     )
+
+
+def _of_size(pair: ScenePair, low: int, high: int) -> ScenePair:
+    """Whatever the names, true things of other sizes made void: what lies on them is neither right nor wrong."""
+    ids, counts = np.unique(pair.truth.instance, return_counts=True)
+    of_size = dict(zip(ids.tolist(), ((counts >= low) & (counts < high)).tolist(), strict=True))
+    labels = {i: ANY_CLASS if of_size.get(i, False) else _NO_CLASS for i in pair.truth.labels}
+    truth = TrueInstances(instance=pair.truth.instance, labels=labels)
+    return ScenePair(predicted=pair.class_agnostic().predicted, truth=truth)
 
 
 def class_id(name: str | None) -> int:
@@ -117,39 +142,16 @@ def one_owner(predicted: Instances) -> Int32[ndarray, " points"]:
     return owner
 
 
-def named_precision(judged: Sequence[Judged], split: Literal["base", "novel"] | None = None) -> Float32[ndarray, "3"]:
-    """AP, AP50 and AP25 with names, over the classes that occur; NaN where none does.
-
-    Ranked by how sure it is that the thing is there *and* carries that name.
-    """
-    pairs = [ScenePair(predicted=_named(item), truth=item.truth) for item in judged]
-    return _precision(pairs, class_ids(split))
+def any_name_precision(judged: Sequence[Judged]) -> AveragePrecision:
+    """Precision whatever the names."""
+    return precision_of([item.any_name for item in judged], [ANY_CLASS])
 
 
-def _named(item: Judged) -> Instances:
-    return replace(item.predicted, scores=item.predicted.scores * item.name_scores)
+def named_precision(judged: Sequence[Judged]) -> AveragePrecision:
+    """Precision of each class; ranked by how sure it is that the thing is there *and* carries that name."""
+    return precision_of([item.named for item in judged], class_ids())
 
 
-def any_name_precision(judged: Sequence[Judged]) -> Float32[ndarray, "3"]:
-    """AP, AP50 and AP25 whatever the names."""
-    pairs = [ScenePair(predicted=item.predicted, truth=item.truth).class_agnostic() for item in judged]
-    return _precision(pairs, [ANY_CLASS])
-
-
-def size_precision(judged: Sequence[Judged], size: Size) -> Float32[ndarray, "3"]:
-    """The same for things of one size; what lies on things of other sizes is neither right nor wrong."""
-    low, high = SIZES[size]
-    return _precision([_only_sizes(item, low, high) for item in judged], [ANY_CLASS])
-
-
-def _only_sizes(item: Judged, low: int, high: int) -> ScenePair:
-    ids, counts = np.unique(item.truth.instance, return_counts=True)
-    of_size = dict(zip(ids.tolist(), ((counts >= low) & (counts < high)).tolist(), strict=True))
-    labels = {i: ANY_CLASS if of_size.get(i, False) else _NO_CLASS for i in item.truth.labels}
-    pair = ScenePair(predicted=item.predicted, truth=item.truth).class_agnostic()
-    return ScenePair(predicted=pair.predicted, truth=TrueInstances(instance=item.truth.instance, labels=labels))
-
-
-def _precision(pairs: Sequence[ScenePair], ids: list[int]) -> Float32[ndarray, "3"]:
-    result = average_precision(pairs, ids)
-    return np.array([result.ap, result.ap50, result.ap25], np.float32)
+def size_precision(judged: Sequence[Judged], size: Size) -> AveragePrecision:
+    """Precision for things of one size, whatever the names; others are neither right nor wrong."""
+    return precision_of([item.by_size[size] for item in judged], [ANY_CLASS])

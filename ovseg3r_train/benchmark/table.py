@@ -7,11 +7,13 @@ from typing import Any, Literal
 import numpy as np
 from rich.table import Table
 
+from ovseg3r_core.cli_tables import percent
 from ovseg3r_train.benchmark.cost import Cost
 from ovseg3r_train.benchmark.measures import (
     SIZES,
     Judged,
     any_name_precision,
+    class_ids,
     named_precision,
     size_precision,
 )
@@ -65,7 +67,7 @@ def row_of(
     things = sum(item.counts.there for item in judged)
     found = sum(item.counts.found for item in judged)
     any_name, named = any_name_precision(judged), named_precision(judged)
-    sizes = {f"{size}_ap": float(size_precision(judged, size)[0]) for size in SIZES}
+    sizes = {f"{size}_ap": size_precision(judged, size).ap for size in SIZES}
     return Row(
         method=method,
         masks=masks,
@@ -73,14 +75,14 @@ def row_of(
         points=points,
         scenes=len(judged),
         things=things,
-        ap=float(any_name[0]),
-        ap50=float(any_name[1]),
-        ap25=float(any_name[2]),
-        named_ap=float(named[0]),
-        named_ap50=float(named[1]),
-        named_ap25=float(named[2]),
-        base_ap=float(named_precision(judged, "base")[0]),
-        novel_ap=float(named_precision(judged, "novel")[0]),
+        ap=any_name.ap,
+        ap50=any_name.ap50,
+        ap25=any_name.ap25,
+        named_ap=named.ap,
+        named_ap50=named.ap50,
+        named_ap25=named.ap25,
+        base_ap=named.among(class_ids("base")).ap,
+        novel_ap=named.among(class_ids("novel")).ap,
         found=found / max(things, 1),
         duplicates=sum(item.counts.duplicates for item in judged) / len(judged),
         ghosts=sum(len(item.counts.ghosts) for item in judged) / len(judged),
@@ -105,13 +107,13 @@ def as_table(rows: Sequence[Row], title: str) -> Table:
     for name in (*numbers, "found", "twice", "ghosts", "right names", "s", "MB"):
         table.add_column(name, justify="right")
     for row in rows:
-        percent = (row.ap, row.ap50, row.ap25, row.named_ap, row.named_ap50, row.named_ap25)
-        percent += (row.base_ap, row.novel_ap, row.small_ap, row.medium_ap, row.large_ap, row.found)
+        shares = (row.ap, row.ap50, row.ap25, row.named_ap, row.named_ap50, row.named_ap25)
+        shares += (row.base_ap, row.novel_ap, row.small_ap, row.medium_ap, row.large_ap, row.found)
         rest = (f"{row.duplicates:.1f}", f"{row.ghosts:.1f}", _percent(row.right_names))
         cost = (f"{row.seconds:.2f}", f"{row.memory_mb:.0f}")
-        table.add_row(row.method, row.masks, row.sensor, row.points, *map(_percent, percent), *rest, *cost)
+        table.add_row(row.method, row.masks, row.sensor, row.points, *map(_percent, shares), *rest, *cost)
     return table
 
 
 def _percent(share: float) -> str:
-    return "-" if share != share else f"{100 * share:.1f}"
+    return percent(None if share != share else share)

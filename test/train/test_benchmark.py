@@ -74,15 +74,16 @@ def row(**changes: object) -> Row:
 def test_who_finds_everything_has_full_marks_on_both_kinds_of_points():
     room = scene()
     for judged in (on_reconstruction(room, perfect(room), NAMER), on_clean_vertices(room, perfect(room), NAMER)):
-        assert any_name_precision([judged]).tolist() == named_precision([judged]).tolist() == [1, 1, 1]
+        for precision in (any_name_precision([judged]), named_precision([judged])):
+            assert (precision.ap, precision.ap50, precision.ap25) == (1, 1, 1)
         assert (judged.counts.found, judged.counts.duplicates, judged.counts.ghosts) == (2, 0, ())
 
 
 def test_wrong_names_cost_named_precision_only():
     room = scene()
     judged = on_reconstruction(room, found(room, ["chair", None]), NAMER)
-    assert any_name_precision([judged])[0] == 1
-    assert named_precision([judged])[0] == 0
+    assert any_name_precision([judged]).ap == 1
+    assert named_precision([judged]).ap == 0
     assert judged.counts.right_names == 0
 
 
@@ -91,7 +92,8 @@ def test_named_precision_ranks_by_the_name_as_well():
     room = scene()
     both = found(room, ["chair", "chair"])
     blind, seeing = both, replace(both, name_scores=np.array([0.1, 1.0]))
-    chair = [named_precision([on_reconstruction(room, it, NAMER)], "base")[2] for it in (blind, seeing)]
+    base = class_ids("base")
+    chair = [named_precision([on_reconstruction(room, it, NAMER)]).among(base).ap25 for it in (blind, seeing)]
     assert chair[0] < chair[1]
 
 
@@ -100,10 +102,26 @@ def test_things_of_other_sizes_are_neither_right_nor_wrong():
     judged = on_reconstruction(room, perfect(room), NAMER)
     sizes = {name: len(tiny_scenes.truth_points(room, name)) for name in ("desk", "chair")}
     assert 400 <= sizes["chair"] < sizes["desk"] < 2000
-    assert size_precision([judged], "medium")[0] == 1
-    assert math.isnan(size_precision([judged], "large")[0])
-    lonely = replace(judged, predicted=replace(judged.predicted, masks=np.zeros_like(judged.predicted.masks)))
-    assert size_precision([lonely], "medium")[0] == 0
+    assert size_precision([judged], "medium").ap == 1
+    assert math.isnan(size_precision([judged], "large").ap)
+    nothing = on_reconstruction(room, FoundInstances.empty(), NAMER)
+    assert size_precision([nothing], "medium").ap == 0
+
+
+def test_a_base_name_on_a_novel_thing_is_wrong():
+    """Groups are means over classes of one comparison: the other group's things are no void."""
+    boxes = [
+        tiny_scenes.TinyBox(name="desk", centre=(0.6, 0.0), size_m=(0.5, 0.35, 0.25)),
+        tiny_scenes.TinyBox(name="lamp", centre=(-0.6, 0.0), size_m=(0.3, 0.3, 0.3)),
+    ]
+    room = tiny_scenes.tiny_scene(boxes=boxes, spacing_m=0.02)
+    points = tuple(tiny_scenes.truth_points(room, name) for name in ("lamp", "desk"))
+    two_desks = FoundInstances(
+        points=points, names=("desk", "desk"), scores=np.array([0.9, 0.8]), name_scores=np.ones(2)
+    )
+    precision = named_precision([on_reconstruction(room, two_desks, NAMER)])
+    assert precision.among(class_ids("base")).ap < 0.75
+    assert precision.among(class_ids("novel")).ap == 0
 
 
 def test_structure_and_strangers_have_no_class():
