@@ -1,5 +1,6 @@
 """What the command line prints: results as tables, reports as a few lines."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,8 +95,8 @@ def classes_table(report: "BenchmarkReport") -> Table:
 
 
 def percent(share: float | None) -> str:
-    """A share as a percentage with one decimal; a dash where there is none."""
-    return "-" if share is None else f"{100 * share:.1f}"
+    """A share as a percentage with one decimal; a dash where there is none, or it is not a number."""
+    return "-" if share is None or math.isnan(share) else f"{100 * share:.1f}"
 
 
 def weights_table() -> Table:

@@ -28,7 +28,7 @@ from ovseg3r_core.mapping.objects import SameName
 from ovseg3r_core.mapping.operator import Operation
 from ovseg3r_core.mapping.redraw import redraw
 from ovseg3r_core.mapping.snapshot import MapSnapshot, ObjectEmbeddings
-from ovseg3r_core.mapping.structure import StructureConfig, find_structure, structure_kind, up_direction
+from ovseg3r_core.mapping.structure import StructureConfig, structure_kinds, up_of
 from ovseg3r_core.masks.proposer import EmbedsMasks, MaskProposer
 from ovseg3r_core.reconstruction.incidence import IncidenceConfig, see_points
 from ovseg3r_core.reconstruction.keyframes import KeyframeConfig, KeyframeSelector
@@ -284,12 +284,14 @@ class Perception:
 
     def _tell_structure(self) -> None:
         """Mark the objects that are pieces of the walls, the floor or the ceiling."""
-        config, cloud = self.config.structure, self.objects.cloud
-        planes = find_structure(cloud, self.config.tsdf.voxel_size_m, self._up(), config)
-        for id_, points in self.objects.ownership.points_of().items():
-            named = self.objects.name(id_) is not None or id_ in self.objects.edits.labels
-            kind = structure_kind(points, cloud, planes, named=named, config=config)
-            self.objects.objects[id_].structure = kind
+        objects, config = self.objects, self.config
+        things = objects.ownership.points_of()
+        named = [objects.name(id_) is not None or id_ in objects.edits.labels for id_ in things]
+        kinds = structure_kinds(
+            list(things.values()), named, objects.cloud, self._up(), config.tsdf.voxel_size_m, config.structure
+        )
+        for id_, kind in zip(things, kinds, strict=True):
+            objects.objects[id_].structure = kind
 
     def _embeddings(self, ids: list[int]) -> ObjectEmbeddings | None:
         found = {id_: row for id_ in ids if (row := self.objects.objects[id_].embedding()) is not None}
@@ -300,5 +302,4 @@ class Perception:
         )
 
     def _up(self) -> Float64[ndarray, "3"]:
-        camera_up = np.array([-view.T_map_camera[:3, 1] for view in self.views]).reshape(-1, 3)
-        return up_direction(self.objects.cloud.normal, camera_up)
+        return up_of(self.objects.cloud, [view.T_map_camera for view in self.views])

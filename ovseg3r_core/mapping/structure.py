@@ -83,6 +83,33 @@ def up_direction(normal: Float32[ndarray, "points 3"], camera_up: Float64[ndarra
     return z if up @ z > np.cos(np.deg2rad(10)) else up  # a map that means to have z up is believed
 
 
+def up_of(cloud: SceneCloud, poses: Sequence[Float64[ndarray, "4 4"]]) -> Float64[ndarray, "3"]:
+    """Which way is up in a cloud that was seen from some poses, T_map_camera."""
+    return up_direction(cloud.normal, np.array([-pose[:3, 1] for pose in poses], np.float64).reshape(-1, 3))
+
+
+def structure_kinds(
+    things: Sequence[Int64[ndarray, " _"]],
+    named: Sequence[bool],
+    cloud: SceneCloud,
+    up: Float64[ndarray, "3"],
+    voxel_m: float,
+    config: StructureConfig,
+) -> list[str | None]:
+    """For each of some things "wall", "floor" or "ceiling" where it is a piece of that, else None.
+
+    Args:
+        things: the points of each.
+        named: whether a detector has a name for each.
+        voxel_m: distance of the cloud's points.
+    """
+    planes = find_structure(cloud, voxel_m, up, config)
+    return [
+        structure_kind(points, cloud, planes, named=has_name, config=config)
+        for points, has_name in zip(things, named, strict=True)
+    ]
+
+
 def find_structure(
     cloud: SceneCloud, voxel_m: float, up: Float64[ndarray, "3"], config: StructureConfig
 ) -> list[Plane]:

@@ -12,12 +12,15 @@ from ovseg3r_train.scene import FoundInstances, LabelledScene
 
 def ours_offline(scene: LabelledScene, config: MappingConfig | None = None) -> FoundInstances:
     """What the map would hold after one look at all views, with its own names and scores."""
-    config = config or MappingConfig()
-    if not scene.lifted:
-        return FoundInstances.empty()
+    return found_in(map_of_all_views(scene, config or MappingConfig()))
+
+
+def map_of_all_views(scene: LabelledScene, config: MappingConfig) -> ObjectMap:
+    """Our map of a scene after one look at all views."""
     objects = ObjectMap(config, same_name)
-    objects.adopt(redraw(scene.lifted, scene.seen, scene.cloud, config), [0.0] * len(scene.views))
-    return found_in(objects)
+    if scene.lifted:
+        objects.adopt(redraw(scene.lifted, scene.seen, scene.cloud, config), [0.0] * len(scene.views))
+    return objects
 
 
 def found_in(objects: ObjectMap) -> FoundInstances:

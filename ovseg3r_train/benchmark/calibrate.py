@@ -17,13 +17,13 @@ import numpy as np
 from rich.table import Table
 
 from ovseg3r_core.atomic import atomic_write, make_folder
-from ovseg3r_core.language.coco import same_name
+from ovseg3r_core.cli_tables import percent
 from ovseg3r_core.language.minilm import MiniLm
 from ovseg3r_core.mapping.object_map import ObjectMap
 from ovseg3r_core.mapping.queries import QueryEngine
-from ovseg3r_core.mapping.redraw import redraw
-from ovseg3r_core.mapping.structure import find_structure, structure_kind, up_direction
+from ovseg3r_core.mapping.structure import structure_kinds, up_of
 from ovseg3r_core.perception import PerceptionConfig
+from ovseg3r_train.baselines.ours import map_of_all_views
 from ovseg3r_train.benchmark.calibration import Asked, AskedMap, Named, ask, named_objects
 from ovseg3r_train.benchmark.calibration_plots import plot_calibration
 from ovseg3r_train.benchmark.honesty import best_within, fit_trust, honesty, reliability, thresholds
@@ -50,10 +50,8 @@ def map_of(scene: LabelledScene, config: PerceptionConfig | None = None) -> Aske
     if scene.truth is None:
         raise ValueError(f"{scene.name}: there is no truth to compare answers with")
     config = config or PerceptionConfig()
-    objects = ObjectMap(config.mapping, same_name)
-    if scene.lifted:
-        objects.adopt(redraw(scene.lifted, scene.seen, scene.cloud, config.mapping), [0.0] * len(scene.views))
-        _tell_structure(objects, scene, config)
+    objects = map_of_all_views(scene, config.mapping)
+    _tell_structure(objects, scene, config)
     return AskedMap(
         scene=scene.name,
         objects=objects.records(),
@@ -154,9 +152,9 @@ def as_table(results: Sequence[Calibration], lowest: float) -> Table:
         sums, best = honesty(it.asked), best_within(thresholds(it.asked, lowest))
         shares = (sums.recall, sums.nameable_recall, sums.nameable_listed, sums.wrong_object)
         shares += (sums.false_found, sums.absent_ambiguous, sums.calibration_error)
-        most = f"{_percent(best.recall)} at {best.found_at:.2f}" if best else "-"
+        most = f"{percent(best.recall)} at {best.found_at:.2f}" if best else "-"
         counts = (it.scenes, sums.present, sums.nameable, sums.absent)
-        table.add_row(it.masks, *map(str, counts), *map(_percent, shares), most)
+        table.add_row(it.masks, *map(str, counts), *map(percent, shares), most)
     return table
 
 
@@ -174,19 +172,13 @@ def _engine() -> QueryEngine:
 
 def _tell_structure(objects: ObjectMap, scene: LabelledScene, config: PerceptionConfig) -> None:
     """Mark walls, floor and ceiling, as `Perception` does."""
-    camera_up = np.array([-view.T_map_camera[:3, 1] for view in scene.views], dtype=np.float64).reshape(-1, 3)
-    up = up_direction(scene.cloud.normal, camera_up)
-    planes = find_structure(scene.cloud, config.tsdf.voxel_size_m, up, config.structure)
-    for id_, points in objects.ownership.points_of().items():
-        named = objects.name(id_) is not None
-        objects.objects[id_].structure = structure_kind(
-            points, scene.cloud, planes, named=named, config=config.structure
-        )
+    things = objects.ownership.points_of()
+    named = [objects.name(id_) is not None for id_ in things]
+    up, voxel_m = up_of(scene.cloud, [view.T_map_camera for view in scene.views]), config.tsdf.voxel_size_m
+    kinds = structure_kinds(list(things.values()), named, scene.cloud, up, voxel_m, config.structure)
+    for id_, kind in zip(things, kinds, strict=True):
+        objects.objects[id_].structure = kind
 
 
 def _defined(values: dict[str, Any]) -> dict[str, Any]:
     return {key: None if value != value else value for key, value in values.items()}
-
-
-def _percent(share: float) -> str:
-    return "-" if share != share else f"{100 * share:.1f}"

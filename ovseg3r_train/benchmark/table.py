@@ -109,11 +109,7 @@ def as_table(rows: Sequence[Row], title: str) -> Table:
     for row in rows:
         shares = (row.ap, row.ap50, row.ap25, row.named_ap, row.named_ap50, row.named_ap25)
         shares += (row.base_ap, row.novel_ap, row.small_ap, row.medium_ap, row.large_ap, row.found)
-        rest = (f"{row.duplicates:.1f}", f"{row.ghosts:.1f}", _percent(row.right_names))
+        rest = (f"{row.duplicates:.1f}", f"{row.ghosts:.1f}", percent(row.right_names))
         cost = (f"{row.seconds:.2f}", f"{row.memory_mb:.0f}")
-        table.add_row(row.method, row.masks, row.sensor, row.points, *map(_percent, shares), *rest, *cost)
+        table.add_row(row.method, row.masks, row.sensor, row.points, *map(percent, shares), *rest, *cost)
     return table
-
-
-def _percent(share: float) -> str:
-    return percent(None if share != share else share)
