@@ -24,7 +24,7 @@ from ovseg3r_core.cli_tables import (
     report_text,
     weights_table,
 )
-from ovseg3r_core.devices import pick_device
+from ovseg3r_core.devices import Device, pick_device
 from ovseg3r_core.models import FetchFailed
 
 if TYPE_CHECKING:
@@ -59,16 +59,13 @@ class Protocol(str, Enum):
     class_agnostic = "class-agnostic"
 
 
-class Device(str, Enum):
-    """Where the networks and the fusion run."""
-
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
-
-
 def main() -> None:
-    """Run the command line; what the user can mend is one line on stderr and exit code 2, not a traceback."""
+    """The command `ovseg3r`."""
+    run(app)
+
+
+def run(app: typer.Typer) -> None:
+    """Run a command line; what the user can mend is one line on stderr and exit code 2, not a traceback."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     # Idle OpenMP threads that spin make a busy machine five times slower; torch reads this when it is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

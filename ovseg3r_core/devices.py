@@ -1,5 +1,15 @@
 """Where the networks run."""
 
+from enum import Enum
+
+
+class Device(str, Enum):
+    """What a user may choose."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
 
 def pick_device(device: str, option: str) -> str:
     """ "cuda" where it is asked for, or there and nothing is asked for ("auto"); else "cpu".

@@ -9,7 +9,6 @@ from typing import Any
 from jaxtyping import Float32
 from numpy import ndarray
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ovseg3r_core.language.coco import same_name
 from ovseg3r_core.language.naming import Namer
@@ -20,6 +19,7 @@ from ovseg3r_core.mapping.snapshot import MapSnapshot
 from ovseg3r_core.masks.proposer import CountsPrompts, MaskProposer
 from ovseg3r_core.outputs import named, write_json, write_on_points, write_outputs
 from ovseg3r_core.perception import Perception, PerceptionConfig
+from ovseg3r_core.progress import progress_bar
 from ovseg3r_core.reconstruction.incidence import IncidenceConfig
 from ovseg3r_core.reconstruction.keyframes import KeyframeConfig
 from ovseg3r_core.reconstruction.tsdf import TsdfConfig
@@ -65,14 +65,7 @@ def perceive(
 ) -> Perception:
     """Feed a whole sequence to the method, with a progress bar, and look at all views together at the end."""
     perception = Perception(proposer, same_name, config, device=device)
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
+    with progress_bar(console) as progress:
         task = progress.add_task(source.name, total=len(source))
         for item in source.read():
             perception.integrate(item)

@@ -3,17 +3,16 @@
 What a verb needs is imported when it runs: `ovseg3r-train show` must not wait for what `ovseg3r-train scenes` loads.
 """
 
-import logging
-import os
-import sys
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from ovseg3r_core.cli import err, out, run
+from ovseg3r_core.devices import Device, pick_device
+from ovseg3r_core.progress import progress_bar
 
 if TYPE_CHECKING:
     from ovseg3r_train.make_scenes import Make, SceneJob
@@ -26,8 +25,6 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-out = Console(emoji=False)
-err = Console(stderr=True, emoji=False)
 
 
 class Split(str, Enum):
@@ -46,24 +43,9 @@ class Style(str, Enum):
     both = "both"
 
 
-class Device(str, Enum):
-    """Where the networks run."""
-
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
-
-
 def main() -> None:
-    """Run the command line; what the user can mend is one line on stderr and exit code 2, not a traceback."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
-    # Idle OpenMP threads that spin make a busy machine five times slower; torch reads this when it is imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    try:
-        app()
-    except (OSError, ValueError, ImportError) as error:
-        err.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
-        sys.exit(2)
+    """The command `ovseg3r-train`."""
+    run(app)
 
 
 @app.callback()
@@ -114,7 +96,6 @@ def scenes(
     What is in OUT already and whole is not made again. Writes scenes.json, a file or two a scene, attribution.json,
     classes.json and classes.png. Exit code 1 tells that some homes could not be made.
     """
-    from ovseg3r_core.devices import pick_device
     from ovseg3r_train.worlds import check_masks
 
     sources = check_masks(masks, networks=not sampled)
@@ -220,8 +201,7 @@ def evaluate(
     chosen = methods_named([name.strip() for name in methods.split(",")]) if methods else all_methods()
     scenes = SceneSet(folder, split=split.value if split else None, masks=masks)
     results = out_dir or folder / "benchmark"
-    columns = (TextColumn("scenes"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=err, transient=True) as progress:
+    with progress_bar(err) as progress:
         task = progress.add_task("scenes", total=len(scenes))
         rows = compare(
             folder,
@@ -262,8 +242,7 @@ def calibrate(
     from ovseg3r_train.scene_set import SceneSet
 
     scenes, lowest = SceneSet(folder, split=split.value if split else None, masks=masks), QueryConfig().none_below
-    columns = (TextColumn("scenes"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=err, transient=True) as progress:
+    with progress_bar(err) as progress:
         task = progress.add_task("scenes", total=len(scenes))
         results = calibration.calibrate(
             folder, scenes.entries, absent=absent, workers=workers, on_scene=lambda: progress.advance(task)
@@ -302,7 +281,6 @@ def convert(
 
     Exit code 1 tells that some scenes were refused.
     """
-    from ovseg3r_core.devices import pick_device
     from ovseg3r_core.masks.build import build_proposer
     from ovseg3r_train.datasets.assemble import ReadConfig
     from ovseg3r_train.datasets.convert import chosen, kind_named
@@ -355,8 +333,7 @@ def _run(jobs: "list[SceneJob]", make: "Make", scene_set: "SceneSet", workers: i
     with err.status("looking at what is there"):
         left = jobs_left(jobs, scene_set)
     failed = 0
-    columns = (TextColumn("homes"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=err, transient=True) as progress:
+    with progress_bar(err) as progress:
         task = progress.add_task("homes", total=len(jobs), completed=len(jobs) - len(left))
         for outcome in run_jobs(left, make, min(workers, max(1, len(left)))):
             progress.advance(task)

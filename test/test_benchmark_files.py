@@ -3,11 +3,11 @@
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import Command, Said
 from plyfile import PlyData, PlyElement
 from random_benchmark import RandomScene, random_scenes
 
@@ -34,27 +34,10 @@ SIDE = 150
 """Vertices of each thing of the plain scene."""
 
 
-@dataclass(frozen=True)
-class Said:
-    """How a command ended, and what it printed."""
-
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture
-def evaluate(monkeypatch, capsys):
-    def call(*arguments: object) -> Said:
-        monkeypatch.setenv("COLUMNS", "200")
-        monkeypatch.setattr(sys, "argv", ["ovseg3r", "evaluate", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        printed = capsys.readouterr()
-        return Said(int(end.value.code or 0), printed.out, printed.err)
-
-    return call
+def evaluate(monkeypatch, capsys) -> Command:
+    monkeypatch.setenv("COLUMNS", "200")
+    return Command(cli.main, ("ovseg3r", "evaluate"), monkeypatch, capsys)
 
 
 def thing(*places: int) -> np.ndarray:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import recordings
 import torch
+from commands import Command, Said
 from PIL import Image
 from plyfile import PlyData, PlyElement
 from scenes import AnalyticScene, box_room
@@ -46,26 +47,9 @@ RECORD = {
 }
 
 
-@dataclass(frozen=True)
-class Said:
-    """How a command ended, and what it printed."""
-
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture
-def ovseg3r(monkeypatch, capsys):
-    def call(*arguments: object) -> Said:
-        monkeypatch.setattr(sys, "argv", ["ovseg3r", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        printed = capsys.readouterr()
-        return Said(int(end.value.code or 0), printed.out, printed.err)
-
-    return call
+def ovseg3r(monkeypatch, capsys) -> Command:
+    return Command(cli.main, ("ovseg3r",), monkeypatch, capsys)
 
 
 @pytest.fixture(scope="module")

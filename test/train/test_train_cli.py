@@ -2,11 +2,10 @@
 
 import json
 import re
-import sys
-from dataclasses import dataclass
 
 import pytest
 from boxed_scenes import make_boxes
+from commands import Command
 from PIL import Image
 
 from ovseg3r_core.language.vocabulary import scannet200_split
@@ -17,27 +16,10 @@ from ovseg3r_train.scene_files import load_scene
 from ovseg3r_train.scene_set import SceneSet
 
 
-@dataclass(frozen=True)
-class Said:
-    """How a command ended, and what it printed."""
-
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture
-def train(monkeypatch, capsys):
-    def call(*arguments: object) -> Said:
-        monkeypatch.setattr(sys, "argv", ["ovseg3r-train", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        printed = capsys.readouterr()
-        return Said(int(end.value.code or 0), printed.out, printed.err)
-
-    monkeypatch.setattr(cli.out, "width", 200)
-    return call
+def train(monkeypatch, capsys) -> Command:
+    monkeypatch.setenv("COLUMNS", "200")
+    return Command(cli.main, ("ovseg3r-train",), monkeypatch, capsys)
 
 
 @pytest.fixture
