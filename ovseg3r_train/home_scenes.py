@@ -8,7 +8,6 @@ from typing import Any
 from jaxtyping import Float64
 from numpy import ndarray
 
-from ovseg3r_core.synthetic.room import RoomScene
 from ovseg3r_core.synthetic.sequence import WalkConfig as CameraConfig
 from ovseg3r_core.synthetic.truth import TruthSurface
 from ovseg3r_train.homes.home import Home, HomeConfig, build_home
@@ -59,9 +58,9 @@ def _rendered(job: SceneJob, home: Home, poses: Poses, sources: Sequence[str]) -
         frames=frames,
         exact=NoisySequence(job.renders, PERFECT_SENSOR),
         instances=frames.instances,
-        surface=TruthSurface(RoomScene(name=home.name, size_m=home.size_m, parts=home.parts, objects=home.objects)),
+        surface=TruthSurface(home),
         names=home.names,
-        kept_masks=job.renders / "masks",
+        renders=job.renders,
     )
     return scenes_of(world, sources, seed=job.seed, device=job.device)
 

@@ -71,6 +71,11 @@ def file_name(masks: str) -> str:
     return re.sub("[^A-Za-z0-9]+", "_", masks)[-40:]
 
 
+def masks_folder(renders: Path, masks: str) -> Path:
+    """Where the masks of a network are kept, beside the frames that they were made of: they take seconds a frame."""
+    return renders / "masks" / file_name(masks)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """How a job ended."""

@@ -17,7 +17,7 @@ from jaxtyping import Float32, Float64, Int32
 from numpy import ndarray
 
 from ovseg3r_core.checks import Rejected
-from ovseg3r_core.geometry import back_project, invert, transform, voxel_keys
+from ovseg3r_core.geometry import invert, transform
 from ovseg3r_core.lifting import clean_ids, lift_views
 from ovseg3r_core.masks.proposer import MaskProposer
 from ovseg3r_core.perception import PerceptionConfig
@@ -25,13 +25,12 @@ from ovseg3r_core.reconstruction.incidence import see_points
 from ovseg3r_core.reconstruction.keyframes import KeyframeSelector
 from ovseg3r_core.reconstruction.tsdf import TsdfVolume
 from ovseg3r_core.sequences.sequence import Sequence
+from ovseg3r_core.synthetic.seen_surface import SeenSurface
 from ovseg3r_core.synthetic.truth import TruthSurface
 from ovseg3r_core.types import Frame, SceneCloud
 from ovseg3r_core.views import OpenView, View
 from ovseg3r_train.scene import CleanTruth, LabelledScene, SceneView, Truth
 
-_CLEAN_VOXEL_M = 0.02
-_CLEAN_STRIDE_PX = 2  # a 2 cm voxel 3 m away is 3 pixels wide
 _CLEAN_FRAMES = 3  # as many as fusion asks for, see TsdfConfig.min_weight
 
 
@@ -183,18 +182,11 @@ def seen_surface(frames: Iterable[Frame | Rejected], min_frames: int = _CLEAN_FR
     Args:
         min_frames: a voxel that fewer frames show is left out: what a camera passed over once is in no reconstruction.
     """
-    keys, points, shown = np.zeros(0, np.int64), np.zeros((0, 3), np.float32), np.zeros(0, np.int64)
+    seen = SeenSurface()
     for item in frames:
-        if isinstance(item, Rejected):
-            continue
-        step = slice(None, None, _CLEAN_STRIDE_PX)
-        depth_m = item.depth_m[step, step]
-        xyz = transform(item.T_map_camera, back_project(item.depth_m, item.camera)[step, step][depth_m > 0])
-        fresh, first = np.unique(voxel_keys(xyz, _CLEAN_VOXEL_M), return_index=True)
-        keys, place, of = np.unique(np.concatenate([keys, fresh]), return_index=True, return_inverse=True)
-        points = np.concatenate([points, xyz[first]])[place]
-        shown = np.bincount(of, weights=np.concatenate([shown, np.ones(len(fresh))])).astype(np.int64)
-    return points[shown >= min_frames]
+        if isinstance(item, Frame):
+            seen.add(item)
+    return seen.xyz[seen.frames >= min_frames]
 
 
 def _usable(item: Frame | Rejected) -> Frame:

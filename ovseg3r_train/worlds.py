@@ -18,7 +18,7 @@ from ovseg3r_core.sequences.sequence import Sequence as FrameSequence
 from ovseg3r_core.synthetic.perfect_masks import PerfectMasks
 from ovseg3r_core.synthetic.truth import TruthSurface
 from ovseg3r_core.types import Frame, Mask
-from ovseg3r_train.make_scenes import file_name
+from ovseg3r_train.make_scenes import masks_folder
 from ovseg3r_train.reconstruct import KnownTruth, clean_truth, fuse, label, truth_at
 from ovseg3r_train.scene import LabelledScene
 
@@ -39,8 +39,8 @@ class World:
     surface: TruthSurface
     names: Mapping[int, str]
     facts: Mapping[str, Any] = field(default_factory=dict)
-    kept_masks: Path | None = None
-    """Where masks of networks are kept, a folder a source, as they take seconds a frame; None keeps none."""
+    renders: Path | None = None
+    """The folder of the exact frames, where masks of networks are kept too; None keeps none."""
 
 
 class NoMasks:
@@ -70,8 +70,8 @@ def scenes_of(
     known = KnownTruth(truth=truth, clean=clean, facts=world.facts)
     for source in sources:
         proposer = proposer_of(source, world.instances, world.names, seed=seed, device=device)
-        if world.kept_masks is not None and source not in OWN_MASKS:
-            proposer = RememberedMasks(world.kept_masks / file_name(source), proposer)
+        if world.renders is not None and source not in OWN_MASKS:
+            proposer = RememberedMasks(masks_folder(world.renders, source), proposer)
         yield source, label(reconstruction, proposer, known, facts={"masks": source})
 
 

@@ -1,7 +1,7 @@
 """What is known of one thing: its observations, and the name and confidence they add up to."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -100,13 +100,12 @@ def vote_name(observations: Sequence[Observation], config: NamingConfig, same_na
     few of the views support is not believed: the detector also names corners of things it cannot know. What is left
     without a name is surely an "object".
     """
-    best, pooled, named = _count_votes(observations, same_name)
+    votes = _Votes.of(observations)
+    best = votes.best(same_name)
     if best is None:
         return UNNAMED, 1.0
-    views = {observation.view for observation in observations}
-    naming_views = {observation.view for observation in observations if observation.label is not None}
-    unnamed = config.unnamed_vote * (len(views) - len(naming_views))
-    if pooled >= config.min_votes and pooled >= config.min_share * (named + unnamed):
+    pooled, named = votes.pooled(best, same_name), sum(votes.total.values())
+    if pooled >= config.min_votes and pooled >= config.min_share * (named + config.unnamed_vote * votes.nameless_views):
         return best, min(pooled / named, 1.0)
     return UNNAMED, 1.0
 
@@ -116,7 +115,7 @@ def guess_name(observations: Sequence[Observation], same_name: SameName) -> str 
 
     For benchmarks, which rank guesses by their scores and have no word for "nobody knows".
     """
-    return _count_votes(observations, same_name)[0]
+    return _Votes.of(observations).best(same_name)
 
 
 def name_score(label: str, observations: Sequence[Observation], config: NamingConfig, same_name: SameName) -> float:
@@ -125,23 +124,40 @@ def name_score(label: str, observations: Sequence[Observation], config: NamingCo
     On labelled homes, with simulated and with real masks, this is right as often as it says (docs/queries.md); how
     many views there are, and how large the object is, adds nothing to it.
     """
-    votes = [(o.score, same_name(label, o.label)) for o in observations if o.label is not None]
-    mine = [score for score, is_mine in votes if is_mine]
-    if not mine:
-        return 0.0
-    views, naming = {o.view for o in observations}, {o.view for o in observations if o.label is not None}
-    total = sum(score for score, _ in votes) + config.unnamed_vote * (len(views) - len(naming))
-    return float(min(sum(mine) / max(total, 1e-9) * max(mine) ** 0.5, 1.0))
+    votes = _Votes.of(observations)
+    surest = max((score for name, score in votes.surest.items() if same_name(label, name)), default=0.0)
+    total = sum(votes.total.values()) + config.unnamed_vote * votes.nameless_views
+    return float(min(votes.pooled(label, same_name) / max(total, 1e-9) * surest**0.5, 1.0))
 
 
-def _count_votes(observations: Sequence[Observation], same_name: SameName) -> tuple[str | None, float, float]:
-    """The name with most votes, with its votes and those of all names; None where there are no votes."""
-    votes: defaultdict[str, float] = defaultdict(float)
-    for observation in observations:
-        if observation.label is not None:
-            votes[observation.label] += observation.score
-    if not votes:
-        return None, 0.0, 0.0
-    pooled = {name: sum(vote for other, vote in votes.items() if same_name(name, other)) for name in votes}
-    best = max(votes, key=lambda name: (pooled[name], votes[name]))
-    return best, pooled[best], sum(votes.values())
+@dataclass(frozen=True)
+class _Votes:
+    """What the views called one object, summed up by spelling: objects have many observations and few names."""
+
+    total: Mapping[str, float]
+    """Sum of the detector scores of each name."""
+    surest: Mapping[str, float]
+    """Highest detector score of each name."""
+    nameless_views: int
+    """Views that found the object and did not name it."""
+
+    @classmethod
+    def of(cls, observations: Sequence[Observation]) -> "_Votes":
+        total: defaultdict[str, float] = defaultdict(float)
+        surest: defaultdict[str, float] = defaultdict(float)
+        naming_views = set()
+        for observation in observations:
+            if observation.label is not None:
+                total[observation.label] += observation.score
+                surest[observation.label] = max(surest[observation.label], observation.score)
+                naming_views.add(observation.view)
+        views = {observation.view for observation in observations}
+        return cls(total, surest, len(views) - len(naming_views))
+
+    def pooled(self, name: str, same_name: SameName) -> float:
+        """The votes of all spellings of a name."""
+        return sum((vote for other, vote in self.total.items() if same_name(name, other)), 0.0)
+
+    def best(self, same_name: SameName) -> str | None:
+        """The name with most votes, under its commonest spelling; None where there are no votes."""
+        return max(self.total, key=lambda name: (self.pooled(name, same_name), self.total[name]), default=None)

@@ -15,24 +15,22 @@ from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, Int32, UInt8, UInt16
+from jaxtyping import Int32, UInt16
 from numpy import ndarray
 
 from ovseg3r_core.atomic import atomic_write
-from ovseg3r_core.geometry import back_project, transform, voxel_keys
 from ovseg3r_core.scene_files import write_scene_ply
-from ovseg3r_core.synthetic.mesh import Part
 from ovseg3r_core.synthetic.room import RoomScene, TruthObject
+from ovseg3r_core.synthetic.seen_surface import SeenSurface
 from ovseg3r_core.synthetic.sequence import RoomSequence
-from ovseg3r_core.synthetic.truth import TruthSurface
+from ovseg3r_core.synthetic.truth import Furnished, TruthSurface
 from ovseg3r_core.types import Camera, Frame, SceneCloud
 
-_VOXEL_M = 0.02
 _JPEG_QUALITY = 95
 
 
 @runtime_checkable
-class Furnished(Protocol):
+class NamedFurnished(Furnished, Protocol):
     """Anything with named things in it: a room, or a home of many."""
 
     @property
@@ -43,11 +41,6 @@ class Furnished(Protocol):
     @property
     def size_m(self) -> tuple[float, float, float]:
         """Extent along x, y and z."""
-        ...
-
-    @property
-    def parts(self) -> tuple[tuple[int, Part], ...]:
-        """(instance id, triangles); 0 is the shell."""
         ...
 
     @property
@@ -64,7 +57,7 @@ class Furnished(Protocol):
 def save_room(sequence: RoomSequence, folder: Path) -> None:
     """Render a sequence into a folder, which is made where it is missing."""
     folder.mkdir(parents=True, exist_ok=True)
-    seen = _SeenSurface()
+    seen = SeenSurface()
     for frame in sequence.read():
         save_frame(frame, sequence.instances(frame.index), folder)
         seen.add(frame)
@@ -87,28 +80,6 @@ def load_names(folder: Path) -> dict[int, str]:
     return {int(id): name for id, name in json.loads((folder / "labels.json").read_text("utf-8")).items()}
 
 
-class _SeenSurface:
-    """What the frames show, one point a voxel; the first look wins."""
-
-    def __init__(self) -> None:
-        self._points: dict[int, tuple[ndarray, ndarray]] = {}
-
-    def add(self, frame: Frame) -> None:
-        xyz = transform(frame.T_map_camera, back_project(frame.depth_m, frame.camera))[::2, ::2]
-        valid = frame.depth_m[::2, ::2] > 0
-        toward = frame.T_map_camera[:3, 3].astype(np.float32) - xyz[valid]
-        keys, first = np.unique(voxel_keys(xyz[valid], _VOXEL_M), return_index=True)
-        rows = np.concatenate([xyz[valid], toward], axis=1)[first]
-        colors = frame.color[::2, ::2][valid][first]
-        for key, row, color in zip(keys.tolist(), rows, colors, strict=True):
-            self._points.setdefault(key, (row, color))
-
-    def arrays(self) -> tuple[Float32[ndarray, "points 3"], Float32[ndarray, "points 3"], UInt8[ndarray, "points 3"]]:
-        """Points, vectors towards the camera that saw them, and colours."""
-        rows = np.array([row for row, _ in self._points.values()], dtype=np.float32)
-        return rows[:, :3].copy(), rows[:, 3:].copy(), np.array([color for _, color in self._points.values()])
-
-
 def save_frame(frame: Frame, instances: UInt16[ndarray, "height width"], folder: Path) -> None:
     """Write the four files of one frame, each whole or not at all; the pose comes last, and says that all are there."""
     stem = str(folder / f"{frame.index:06d}")
@@ -125,7 +96,7 @@ def save_camera(camera: Camera, folder: Path) -> None:
         np.savetxt(path, camera.K, fmt="%.6f")
 
 
-def save_truth(scene: Furnished, folder: Path) -> None:
+def save_truth(scene: NamedFurnished, folder: Path) -> None:
     """Write what is there: every object with its box, model, creator and licence, and the names alone."""
     truth = {"name": scene.name, "size_m": scene.size_m, "objects": [asdict(thing) for thing in scene.objects]}
     for name, content in (("truth.json", truth), ("labels.json", scene.names)):
@@ -139,14 +110,13 @@ def _save_image(path: Path, image: ndarray, options: Sequence[int] = ()) -> None
             raise OSError(f"{path} cannot be written: OpenCV refuses {image.dtype} {image.shape}")
 
 
-def _save_truth_cloud(scene: RoomScene, seen: _SeenSurface, folder: Path) -> None:
-    xyz, toward, color = seen.arrays()
+def _save_truth_cloud(scene: RoomScene, seen: SeenSurface, folder: Path) -> None:
     surface = TruthSurface(scene)
-    instance, normal = surface.instance_at(xyz), surface.normal_at(xyz)
-    normal = np.where((normal * toward).sum(axis=1, keepdims=True) < 0, -normal, normal)
+    instance, normal = surface.instance_at(seen.xyz), surface.normal_at(seen.xyz)
+    normal = np.where((normal * seen.toward).sum(axis=1, keepdims=True) < 0, -normal, normal)
     vocabulary = sorted(set(scene.names.values()))
     label = _labels(instance, scene.names, vocabulary)
-    write_scene_ply(folder / "truth.ply", SceneCloud(xyz=xyz, color=color, normal=normal), instance, label)
+    write_scene_ply(folder / "truth.ply", SceneCloud(xyz=seen.xyz, color=seen.color, normal=normal), instance, label)
     np.savetxt(folder / "truth.txt", np.where(instance > 0, 1000 * label + instance, 0), fmt="%d")
     (folder / "vocabulary.txt").write_text("".join(f"{name}\n" for name in vocabulary), "utf-8")
 

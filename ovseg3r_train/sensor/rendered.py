@@ -24,7 +24,14 @@ from ovseg3r_core.config import Within, check_ranges
 from ovseg3r_core.sequences.folder import FrameFiles, nominal_stamp_s
 from ovseg3r_core.sequences.seven_scenes import open_7scenes
 from ovseg3r_core.synthetic.render import RenderedView, Renderer
-from ovseg3r_core.synthetic.saving import Furnished, load_instances, load_names, save_camera, save_frame, save_truth
+from ovseg3r_core.synthetic.saving import (
+    NamedFurnished,
+    load_instances,
+    load_names,
+    save_camera,
+    save_frame,
+    save_truth,
+)
 from ovseg3r_core.types import Camera, Frame
 from ovseg3r_train.sensor.depth_noise import DepthNoise, DepthNoiseConfig
 from ovseg3r_train.sensor.photometry import CLEAN, Photometry, PhotometryConfig
@@ -54,7 +61,7 @@ PERFECT_SENSOR = SensorConfig(depth=DepthNoiseConfig(scale=0.0, nearest_m=0.0, f
 
 
 def render_home(
-    home: Furnished,
+    home: NamedFurnished,
     poses: Sequence[Float64[ndarray, "4 4"]],
     camera: Camera,
     folder: Path,
@@ -177,7 +184,7 @@ def _clean_frame(view: RenderedView, index: int, camera: Camera, T_map_camera: F
     )
 
 
-def _rendering(home: Furnished, poses: Sequence[ndarray], camera: Camera) -> dict[str, Any]:
+def _rendering(home: NamedFurnished, poses: Sequence[ndarray], camera: Camera) -> dict[str, Any]:
     """What decides the images."""
     digest = hashlib.sha256(np.ascontiguousarray(poses, dtype=np.float64).tobytes())
     for id, part in home.parts:

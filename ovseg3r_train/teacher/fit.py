@@ -26,7 +26,7 @@ from ovseg3r_core.language.coco import same_name
 from ovseg3r_core.masks.build import build_proposer
 from ovseg3r_core.masks.proposer import MaskProposer
 from ovseg3r_core.masks.remembered import RememberedMasks
-from ovseg3r_train.make_scenes import file_name
+from ovseg3r_train.make_scenes import masks_folder
 from ovseg3r_train.sensor.rendered import NoisySequence, load_facts
 from ovseg3r_train.teacher.estimates import Estimate, corrected, estimate, noise_from
 from ovseg3r_train.teacher.measure import FrameMeasure, measure_frame
@@ -159,9 +159,8 @@ def fit_folders(folders: Sequence[Path], out: Path, masks: str, every: int) -> N
     """Fit to the masks of that name on these folders, and write the result."""
     places, proposer = [RenderedPlace.open(folder) for folder in folders], build_proposer(masks)
     tell = sys.stderr.write
-    folder_name = file_name(masks)
     kept = measure_places(
-        places, lambda place: RememberedMasks(place.folder / "masks" / folder_name, proposer), every, tell
+        places, lambda place: RememberedMasks(masks_folder(place.folder, masks), proposer), every, tell
     )
     real = estimate(kept)
     noise = noise_from(real)
