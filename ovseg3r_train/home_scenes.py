@@ -14,7 +14,7 @@ from ovseg3r_train.homes.home import Home, HomeConfig, build_home
 from ovseg3r_train.make_scenes import SceneJob
 from ovseg3r_train.novel import hide_novel
 from ovseg3r_train.sampled.measured_depth import MeasuredDepthConfig
-from ovseg3r_train.sampled.sampled_scene import SampledConfig, sampled_scene
+from ovseg3r_train.sampled.sampled_scene import SampledConfig, sampled_world
 from ovseg3r_train.sampled.surface_samples import sample_parts
 from ovseg3r_train.scene import LabelledScene
 from ovseg3r_train.sensor.pose_drift import with_drift
@@ -72,18 +72,16 @@ def _sampled(job: SceneJob, home: Home, poses: Poses, sources: Sequence[str]) ->
     samples, noise = sample_parts(home.parts, seed=job.seed), MeasuredDepthConfig()
     scale = job.sensor.depth.scale
     noise = replace(noise, floor_m=noise.floor_m * scale, growth=noise.growth * scale)
+    world = sampled_world(
+        samples,
+        poses,
+        _CAMERA,
+        home.names,
+        believed=with_drift(poses, job.sensor.pose, job.seed),
+        seed=job.seed,
+        config=SampledConfig(depth=noise),
+        device=job.device,
+    )
     for source in sources:
         # The true outlines can be lifted where the views are drawn, without any image.
-        masks = None if source == "perfect" else partial(proposer_of, source, seed=job.seed)
-        scene = sampled_scene(
-            samples,
-            poses,
-            _CAMERA,
-            home.names,
-            masks=masks,
-            believed=with_drift(poses, job.sensor.pose, job.seed),
-            seed=job.seed,
-            config=SampledConfig(depth=noise),
-            device=job.device,
-        )
-        yield source, scene
+        yield source, world.labelled(None if source == "perfect" else partial(proposer_of, source, seed=job.seed))

@@ -24,7 +24,7 @@ from ovseg3r_core.reconstruction.surface import extract_cloud
 from ovseg3r_core.stopwatch import Stopwatch
 from ovseg3r_core.types import Camera
 from ovseg3r_train.sampled.fusion import FusionConfig, Readings, fuse
-from ovseg3r_train.sampled.incidence import see_all
+from ovseg3r_train.sampled.incidence import SeenPairs, see_all
 from ovseg3r_train.sampled.lifted import FullImages, instances_of, lift_proposed, lift_true
 from ovseg3r_train.sampled.measured_depth import MeasuredDepthConfig, measured_depth
 from ovseg3r_train.sampled.point_truth import nearest_samples
@@ -60,6 +60,39 @@ class SampledConfig:
         check_ranges(self)
 
 
+@dataclass(frozen=True, kw_only=True)
+class SampledWorld:
+    """All of a scene but its masks, which are lifted for as many sources as there are."""
+
+    views: DrawnViews
+    measured_m: Float32[Tensor, "views height width"]
+    camera: Camera
+    """That the scene's pixels are meant in."""
+    T_map_camera: Float64[ndarray, "views 4 4"]
+    """As they are believed."""
+    seen: SeenPairs
+    scene: LabelledScene
+    """Without masks."""
+    names: Mapping[int, str]
+    lifting: LiftingConfig
+
+    def labelled(self, masks: MakeProposer | None = None) -> LabelledScene:
+        """The scene with the masks of one source.
+
+        Args:
+            masks: makes the source of the masks; None lifts the true outlines, on the device.
+        """
+        if masks is None:
+            return replace(self.scene, lifted=lift_true(self.views, self.seen, self.names, self.lifting))
+        images = FullImages(
+            views=self.views, measured_m=self.measured_m, camera=self.camera, T_map_camera=self.T_map_camera
+        )
+        proposer = masks(images.instances, self.names)
+        return replace(
+            self.scene, lifted=lift_proposed(images, proposer, self.scene.seen, self.scene.cloud, self.lifting)
+        )
+
+
 def sampled_scene(
     samples: SurfaceSamples | DeviceSamples,
     T_map_camera: Sequence[Float64[ndarray, "4 4"]],
@@ -69,18 +102,38 @@ def sampled_scene(
     masks: MakeProposer | None = None,
     believed: Sequence[Float64[ndarray, "4 4"]] | None = None,
     seed: int = 0,
-    name: str = "sampled",
     config: SampledConfig | None = None,
     device: str = "cpu",
     clock: Stopwatch | None = None,
 ) -> LabelledScene:
-    """Make a scene; the same arguments give the same scene.
+    """Both halves at once, for one source of masks; arguments and errors are those of `sampled_world` and
+    `labelled`."""
+    clock = clock or Stopwatch()
+    world = sampled_world(
+        samples, T_map_camera, camera, names, believed=believed, seed=seed, config=config, device=device, clock=clock
+    )
+    with _timer(clock, device)("masks"):
+        return world.labelled(masks)
+
+
+def sampled_world(
+    samples: SurfaceSamples | DeviceSamples,
+    T_map_camera: Sequence[Float64[ndarray, "4 4"]],
+    camera: Camera,
+    names: Mapping[int, str],
+    *,
+    believed: Sequence[Float64[ndarray, "4 4"]] | None = None,
+    seed: int = 0,
+    config: SampledConfig | None = None,
+    device: str = "cpu",
+    clock: Stopwatch | None = None,
+) -> SampledWorld:
+    """See the surfaces from all poses and fuse what is seen; the same arguments give the same world.
 
     Args:
         T_map_camera: true pose of each view.
         camera: intrinsics that the scene's pixels are meant in.
         names: class name by instance id.
-        masks: makes the source of the masks; None lifts the true outlines, on the device.
         believed: the poses as a drifting robot believes them; None for the true ones.
         clock: takes the seconds of each stage.
 
@@ -108,21 +161,25 @@ def sampled_scene(
         cloud = replace(cloud, color=_lit(_albedo(views, sample), cloud.normal, config.openness))
         truth = _truth(instances_of(views, sample), names)
         clean = _clean(views, names, config.fusion.voxel_size_m)
-    with timed("masks"):
-        if masks is None:
-            lifted = lift_true(views, seen, names, config.lifting)
-        else:
-            images = FullImages(views=views, measured_m=measured_m, camera=camera, T_map_camera=poses)
-            lifted = lift_proposed(images, masks(images.instances, names), incidence, cloud, config.lifting)
-    return LabelledScene(
-        name=name,
+    scene = LabelledScene(
+        name="sampled",
         cloud=cloud,
         views=tuple(SceneView(camera=camera, T_map_camera=pose) for pose in poses),
         seen=incidence,
-        lifted=lifted,
+        lifted=(),
         truth=truth,
         clean=clean,
         facts={"generator": "sampled", "seed": seed, "shrink": config.shrink},
+    )
+    return SampledWorld(
+        views=views,
+        measured_m=measured_m,
+        camera=camera,
+        T_map_camera=poses,
+        seen=seen,
+        scene=scene,
+        names=names,
+        lifting=config.lifting,
     )
 
 
