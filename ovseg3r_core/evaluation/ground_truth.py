@@ -19,10 +19,10 @@ from plyfile import PlyData
 
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.evaluation.average_precision import TrueInstances
+from ovseg3r_core.evaluation.scannet200 import SURFACES
 from ovseg3r_core.language.vocabulary import UNNAMED, read_vocabulary, scannet200
 from ovseg3r_core.scene_files import read_points_ply
 
-_STRUCTURE = ("wall", "floor")  # stuff, not things: the benchmark leaves them out
 _USUAL = ("truth.ply", "scene.ply")
 _NO_LABEL = 0
 
@@ -39,7 +39,7 @@ class GroundTruth:
     @property
     def class_ids(self) -> list[int]:
         """The label ids that instances are scored under: all but walls, floors and what has no name."""
-        skipped = (*_STRUCTURE, UNNAMED)
+        skipped = (*SURFACES, UNNAMED)
         return [label for label, name in self.names.items() if name.casefold() not in skipped]
 
     def name_of(self, instance: int) -> str:

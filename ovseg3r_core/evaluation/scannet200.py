@@ -11,7 +11,8 @@ from typing import get_args
 
 from ovseg3r_core.language.vocabulary import Split, Vocabulary, scannet20, scannet200, scannet200_split
 
-_STRUCTURE = ("wall", "floor")
+SURFACES = ("wall", "floor")
+"""What the benchmark leaves out: stuff, not things."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +46,7 @@ def vocabulary_classes(vocabulary: Vocabulary) -> EvaluatedClasses:
 
 
 def _things(vocabulary: Vocabulary) -> dict[int, str]:
-    return {id_: name for id_, name in vocabulary.name_by_id.items() if name.casefold() not in _STRUCTURE}
+    return {id_: name for id_, name in vocabulary.name_by_id.items() if name.casefold() not in SURFACES}
 
 
 def _named(names: Mapping[int, str], wanted: frozenset[str]) -> frozenset[int]:

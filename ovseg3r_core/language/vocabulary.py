@@ -12,6 +12,9 @@ from ovseg3r_core.language.coco import COCO_CLASSES
 UNNAMED = "object"
 """The label of what nothing could name."""
 
+STRUCTURE = ("wall", "floor", "ceiling")
+"""What a room is made of: labels that come from where an object lies (`mapping/structure.py`), not from a detector."""
+
 MAX_NAMES = 5000
 MAX_NAME = 100
 _MAX_FILE_BYTES = 1 << 20

@@ -40,14 +40,12 @@ from ovseg3r_core.config import Within, check_ranges
 from ovseg3r_core.language.coco import COCO, HOUSEHOLD, kind_of, same_name
 from ovseg3r_core.language.encoder import TextEncoder
 from ovseg3r_core.language.phrase import clean, key, wordings
-from ovseg3r_core.language.vocabulary import UNNAMED, scannet200
+from ovseg3r_core.language.vocabulary import STRUCTURE, UNNAMED, scannet200
 from ovseg3r_core.mapping.snapshot import ObjectEmbeddings
 from ovseg3r_core.mapping.visual_queries import visual_lead, visual_score
 from ovseg3r_core.types import ObjectRecord, QueryHit, QueryResult, Verdict
 
 MAX_TOP_K = 1000
-STRUCTURE = ("wall", "floor", "ceiling")
-"""Labels that an object has from where it lies (`structure.py`), not from what a detector called it."""
 
 
 @dataclass(frozen=True, kw_only=True)

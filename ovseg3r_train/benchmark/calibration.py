@@ -13,8 +13,8 @@ from jaxtyping import Int64
 from numpy import ndarray
 
 from ovseg3r_core.language.coco import same_name
-from ovseg3r_core.language.vocabulary import UNNAMED, scannet200
-from ovseg3r_core.mapping.queries import STRUCTURE, QueryEngine
+from ovseg3r_core.language.vocabulary import STRUCTURE, UNNAMED, scannet200
+from ovseg3r_core.mapping.queries import QueryEngine
 from ovseg3r_core.types import ObjectRecord, Verdict
 from ovseg3r_train.scene import Truth
 

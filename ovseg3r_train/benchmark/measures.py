@@ -24,14 +24,13 @@ from ovseg3r_core.evaluation.average_precision import (
 )
 from ovseg3r_core.evaluation.map_metrics import MapMetrics, compare_maps
 from ovseg3r_core.language.naming import Namer
-from ovseg3r_core.language.vocabulary import UNNAMED, scannet200, scannet200_split
+from ovseg3r_core.language.vocabulary import STRUCTURE, UNNAMED, scannet200, scannet200_split
 from ovseg3r_core.types import Instances
 from ovseg3r_train.scene import NO_INSTANCE, FoundInstances, LabelledScene, Truth
 
 Size = Literal["small", "medium", "large"]
 SIZES: Mapping[Size, tuple[int, int]] = {"small": (100, 400), "medium": (400, 2000), "large": (2000, 10**9)}
 """Points of a true thing, from and below: 400 points at 2 cm are 16 dm2 of surface, 2000 are 80 dm2."""
-STRUCTURE = ("wall", "floor", "ceiling")
 _REACH_M = 0.05
 _NO_CLASS = -1
 

@@ -6,16 +6,18 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from ovseg3r_core.language.coco import COCO_CLASSES, kind_of, same_name
-from ovseg3r_core.language.vocabulary import UNNAMED, scannet200
+from ovseg3r_core.language.vocabulary import STRUCTURE, UNNAMED, scannet200
 from ovseg3r_train.teacher.near_names import near_names
 from ovseg3r_train.teacher.noise_model import Naming, TeacherNoise
-
-_STRUCTURE = {"wall", "floor", "ceiling", UNNAMED}
 
 
 def words_of(naming: Naming) -> tuple[str, ...]:
     """The words that a teacher of this kind has for things."""
-    return COCO_CLASSES if naming == "coco" else tuple(name for name in scannet200().names if name not in _STRUCTURE)
+    return (
+        COCO_CLASSES
+        if naming == "coco"
+        else tuple(name for name in scannet200().names if name not in (*STRUCTURE, UNNAMED))
+    )
 
 
 def right_name(name: str, words: Collection[str]) -> str | None:
