@@ -124,7 +124,7 @@ def test_a_wheel_holds_every_data_file() -> None:
     files = [
         path for name in ("core", "train", "ros") for path in ROOT.glob(f"ovseg3r_{name}/**/*.*") if path.is_file()
     ]
-    data = [path for path in files if path.suffix not in (".py", ".pyc", ".so")]
+    data = [path for path in files if path.suffix not in (".py", ".so") and path.parent.name != "__pycache__"]
     packages = [next(parent for parent in path.parents if (parent / "__init__.py").is_file()) for path in data]
     missed = [path for path, package in zip(data, packages, strict=True) if not held(path, package, patterns)]
     assert data and not missed

@@ -1,0 +1,45 @@
+"""Loops that numba compiles: cached on disk where that is possible, and run on several threads.
+
+numba's own threads (`prange`) are not used: its pools either abort in a forked child or when two threads call them at
+once, and a robot does the latter. Compiled loops hold no Python lock, so that plain threads do as well.
+"""
+
+import itertools
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeAlias
+
+import numba
+import numpy as np
+
+Loop: TypeAlias = Callable[..., Any]
+
+_MIN_CHUNK = 4096  # a thread costs what a few hundred items take
+_MAX_THREADS = 8
+_CHUNKS_A_THREAD = 4
+
+
+def compiled(loop: Loop) -> Loop:
+    """Compile a function at its first call.
+
+    Give it `@no_type_check` as well: the tests' shape checks wrap functions in what numba cannot compile. What one
+    compiled function calls of another file is not looked at when the cache is checked: keep them in one file.
+    """
+    try:
+        return numba.njit(nogil=True, cache=True)(loop)
+    except RuntimeError:  # a read-only installation and no cache folder either: compiled again in each process
+        return numba.njit(nogil=True)(loop)
+
+
+def in_chunks(loop: Loop, count: int, *arguments: object) -> None:
+    """Call `loop(start, stop, *arguments)` for pieces of `range(count)`, on the cores that this process may use."""
+    threads = min(len(os.sched_getaffinity(0)), _MAX_THREADS, count // _MIN_CHUNK)
+    if threads < 2:
+        loop(0, count, *arguments)
+        return
+    bounds = np.linspace(0, count, threads * _CHUNKS_A_THREAD + 1).astype(int).tolist()
+    with ThreadPoolExecutor(threads, "graph") as pool:
+        pieces = [pool.submit(loop, start, stop, *arguments) for start, stop in itertools.pairwise(bounds)]
+    for piece in pieces:
+        piece.result()

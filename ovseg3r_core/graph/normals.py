@@ -1,0 +1,174 @@
+"""Which way the surface faces at each point: a plane through the neighbours, or what the cloud itself says."""
+
+from typing import Literal, no_type_check
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int32, Int64
+from numpy import ndarray
+
+from ovseg3r_core.graph.compiled import compiled, in_chunks
+from ovseg3r_core.graph.edges import Edges, light_first
+from ovseg3r_core.graph.neighbours import NOBODY
+
+_FLAT = 1e-4  # of the largest spread: points that spread less than this across it lie on a line
+
+
+def unit_or_zero(normal: Float32[ndarray, "points 3"]) -> Float32[ndarray, "points 3"]:
+    """Unit vectors; zero where there was no direction, or no number."""
+    length = np.linalg.norm(normal.astype(np.float64), axis=1, keepdims=True)
+    usable = np.isfinite(length) & (length > 0)
+    return np.where(usable, normal / np.where(usable, length, 1), 0).astype(np.float32)
+
+
+def surface_normals(
+    xyz: Float32[ndarray, "nodes 3"],
+    given: Float32[ndarray, "nodes 3"],
+    count: Int64[ndarray, " nodes"],
+    near: Int32[ndarray, "nodes k"],
+    edges: Edges,
+    source: Literal["fitted", "given"],
+) -> Float32[ndarray, "nodes 3"]:
+    """The normal of each node: the fitted one on the side of the given one; zero where there is neither.
+
+    Where the cloud gives none, the side is that of the neighbours (`orient`).
+
+    Args:
+        given: what the cloud says, unit vectors; zero where it says nothing.
+        count: how many points each node stands for.
+        near: the nearest others of each node.
+        source: "given" fits only where the cloud says nothing.
+    """
+    known = np.linalg.norm(given, axis=1) > 0
+    if source == "given" and known.all():
+        return given
+    fitted = fit_normals(xyz, count, near)
+    on_side = np.where(((fitted * given).sum(axis=1) < 0)[:, None], -fitted, fitted)
+    keep = known & ((source == "given") | (np.linalg.norm(fitted, axis=1) == 0))
+    return orient(np.where(keep[:, None], given, on_side), known, edges)
+
+
+def fit_normals(
+    xyz: Float32[ndarray, "nodes 3"], count: Int64[ndarray, " nodes"], near: Int32[ndarray, "nodes k"]
+) -> Float32[ndarray, "nodes 3"]:
+    """The normals of planes through each node and its nearest, of either sign; zero where there is no plane.
+
+    Args:
+        count: how many points each node stands for.
+    """
+    normal = np.zeros((len(xyz), 3), np.float32)
+    in_chunks(_fit, len(xyz), xyz, count, near, normal)
+    return normal
+
+
+def orient(
+    normal: Float32[ndarray, "nodes 3"], fixed: Bool[ndarray, " nodes"], edges: Edges
+) -> Float32[ndarray, "nodes 3"]:
+    """The normals with the signs that go best together: along the flattest edges, neighbours face the same way.
+
+    These edges are a minimum spanning tree (Hoppe et al., 1992). What hangs together with nodes of `fixed` sign
+    follows them; any other connected part faces up (z) on the whole, as what a robot sees of floors and tables does.
+    """
+    if fixed.all():
+        return normal
+    cosine = (normal[edges.a] * normal[edges.b]).sum(axis=1)
+    flattest = light_first(np.maximum(1 - np.abs(cosine), 0).astype(np.float32))
+    part, turned = np.arange(len(normal)), np.zeros(len(normal), bool)
+    part[fixed] = np.argmax(fixed)  # all in one part, with the signs they have
+    _spread_signs(edges.a, edges.b, cosine < 0, flattest, part, turned)
+    normal = np.where(turned[:, None], -normal, normal)
+    turns = np.bincount(part, weights=normal[:, 2], minlength=len(part)) < 0
+    turns[part[fixed]] = turned[fixed]
+    return np.where(turns[part][:, None], -normal, normal)
+
+
+@compiled
+@no_type_check
+def _fit(start, stop, xyz, count, near, normal):
+    k = near.shape[1]
+    for i in range(start, stop):
+        total = sx = sy = sz = xx = xy = xz = yy = yz = zz = 0.0
+        for step in range(-1, k):
+            other = i if step < 0 else near[i, step]
+            if other == NOBODY:
+                break
+            w = float(count[other])
+            x, y, z = xyz[other, 0] - xyz[i, 0], xyz[other, 1] - xyz[i, 1], xyz[other, 2] - xyz[i, 2]
+            x, y, z = float(x), float(y), float(z)
+            total += w
+            sx, sy, sz = sx + w * x, sy + w * y, sz + w * z
+            xx, xy, xz = xx + w * x * x, xy + w * x * y, xz + w * x * z
+            yy, yz, zz = yy + w * y * y, yz + w * y * z, zz + w * z * z
+        sx, sy, sz = sx / total, sy / total, sz / total
+        nx, ny, nz = _thinnest(
+            xx / total - sx * sx,
+            xy / total - sx * sy,
+            xz / total - sx * sz,
+            yy / total - sy * sy,
+            yz / total - sy * sz,
+            zz / total - sz * sz,
+        )
+        normal[i, 0], normal[i, 1], normal[i, 2] = nx, ny, nz
+
+
+@compiled
+@no_type_check
+def _thinnest(xx, xy, xz, yy, yz, zz):
+    """The unit eigenvector of the smallest eigenvalue of a symmetric matrix, in closed form; zero if it is not one."""
+    mean = (xx + yy + zz) / 3
+    if mean <= 0:
+        return 0.0, 0.0, 0.0
+    xx, xy, xz, yy, yz, zz = xx / mean, xy / mean, xz / mean, yy / mean, yz / mean, zz / mean
+    ax, ay, az = xx - 1, yy - 1, zz - 1
+    spread = np.sqrt((ax * ax + ay * ay + az * az + 2 * (xy * xy + xz * xz + yz * yz)) / 6)
+    if spread < _FLAT:
+        return 0.0, 0.0, 0.0
+    half = (ax * (ay * az - yz * yz) - xy * (xy * az - yz * xz) + xz * (xy * yz - ay * xz)) / (2 * spread**3)
+    angle = np.arccos(min(1.0, max(-1.0, half))) / 3
+    largest = 1 + 2 * spread * np.cos(angle)
+    smallest = 1 + 2 * spread * np.cos(angle + 2 * np.pi / 3)
+    if 3 - largest - smallest < _FLAT * largest:
+        return 0.0, 0.0, 0.0
+    ax, ay, az = xx - smallest, yy - smallest, zz - smallest
+    best = bx = by = bz = 0.0
+    for rows in range(3):  # the rows span the other two directions: the longest product of two of them is the safest
+        if rows == 0:
+            px, py, pz = xy * yz - xz * ay, xz * xy - ax * yz, ax * ay - xy * xy
+        elif rows == 1:
+            px, py, pz = xy * az - xz * yz, xz * xz - ax * az, ax * yz - xy * xz
+        else:
+            px, py, pz = ay * az - yz * yz, yz * xz - xy * az, xy * yz - ay * xz
+        length = px * px + py * py + pz * pz
+        if length > best:
+            best, bx, by, bz = length, px, py, pz
+    if best <= 0:
+        return 0.0, 0.0, 0.0
+    best = np.sqrt(best)
+    return bx / best, by / best, bz / best
+
+
+@compiled
+@no_type_check
+def _spread_signs(a, b, opposed, order, part, turned):
+    """Make one part of what hangs together; fill in which nodes must turn to face as the rest of their part does."""
+    for e in order:
+        i, i_turned = _root(part, turned, a[e])
+        j, j_turned = _root(part, turned, b[e])
+        if i != j:
+            part[j] = i
+            turned[j] = i_turned ^ j_turned ^ opposed[e]
+    for i in range(len(part)):
+        part[i], turned[i] = _root(part, turned, i)
+
+
+@compiled
+@no_type_check
+def _root(part, turned, i):
+    """The root of a node and whether the node is turned against it; halves the way there."""
+    turn = False
+    while part[i] != i:
+        up = part[i]
+        turned[i] ^= turned[up]
+        part[i] = part[up]
+        turn ^= turned[i]
+        i = part[i]
+    return i, turn
