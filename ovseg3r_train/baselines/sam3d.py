@@ -20,8 +20,8 @@ from numpy import ndarray
 
 from ovseg3r_core.config import Within, check_ranges
 from ovseg3r_core.geometry import voxel_centres, voxel_keys
+from ovseg3r_core.superpoints import SuperpointConfig, superpoints
 from ovseg3r_train.baselines.evidence import found_instances, mask_matrix, membership
-from ovseg3r_train.baselines.superpoints import SuperpointConfig, superpoints
 from ovseg3r_train.scene import FoundInstances, LabelledScene
 
 Groups = Int64[ndarray, " voxels"]
@@ -66,7 +66,8 @@ def sam3d_style(scene: LabelledScene, config: Sam3dConfig | None = None) -> Foun
         pairs = [groupings[i : i + 2] for i in range(0, len(groupings), 2)]
         groupings = [merge(*pair, near, config) if len(pair) == 2 else pair[0] for pair in pairs]
     groups = without_small(groupings[0], config.min_voxels)[voxel_of_point]
-    groups = snap(without_small(groups, config.min_points), superpoints(scene.cloud, config.superpoints), config)
+    superpoint = superpoints(scene.cloud, config=config.superpoints)
+    groups = snap(without_small(groups, config.min_points), superpoint, config)
     return _instances(scene, groups)
 
 
