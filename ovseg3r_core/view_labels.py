@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import no_type_check
 
 import numpy as np
-from jaxtyping import Int, Int32, Int64, UInt64
+from jaxtyping import Int32, Int64, Integer, UInt64
 from numpy import ndarray
 from scipy.sparse import csr_array
 
@@ -59,13 +59,13 @@ class ViewLabels:
         return cls._of_views(members, labels, points)
 
     @classmethod
-    def of_array(cls, labels: Int[ndarray, "views points"]) -> "ViewLabels":
+    def of_array(cls, labels: Integer[ndarray, "views points"]) -> "ViewLabels":
         """From a mask number a view and point, -1 for background, -2 for unseen.
 
         Raises:
             ValueError: there are other numbers below 0, or one that 31 bits cannot hold.
         """
-        low, high = labels.min(initial=UNSEEN), labels.max(initial=UNSEEN)
+        low, high = (int(labels.min()), int(labels.max())) if labels.size else (0, 0)
         if low < UNSEEN or high > np.iinfo(np.int32).max:
             raise ValueError(f"mask ids are {low} to {high}: give 0 to 2147483647, -1 for background, -2 for unseen")
         members = [np.flatnonzero(row != UNSEEN) for row in labels]

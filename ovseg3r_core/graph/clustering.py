@@ -50,29 +50,29 @@ def clusters(
         sliver_points: clusters that are smaller even then join along their shortest edge, though it be cut.
     """
     parent, size = np.arange(len(count)), count.copy()
-    row = np.stack([exclusive.offsets[:-1], exclusive.offsets[1:]], axis=1)
+    first, last = exclusive.offsets[:-1].copy(), exclusive.offsets[1:].copy()
     store = np.stack([exclusive.key, exclusive.value], axis=1)
+    state = parent, size, first, last
     lightest = light_first(weight)
     lightest = lightest[~cut[lightest]]
-    store = _grow(edges.a[lightest], edges.b[lightest], weight[lightest], float(k), parent, size, row, store)
-    for limit, usable, first in (
-        (min_points, ~cut, weight),
-        (min(sliver_points, min_points), np.ones_like(cut), edges.length_m),
-    ):
-        small = _smaller(limit, parent, size)
-        some = np.flatnonzero((small[edges.a] | small[edges.b]) & usable)
-        some = some[light_first(first[some])]
-        store = _join_small(edges.a[some], edges.b[some], limit, parent, size, row, store)
+    a, b = edges.a[lightest], edges.b[lightest]
+    store = _grow(a, b, weight[lightest], float(k), *state, store)
+    store = _join_small(a, b, _smaller(min_points, parent, size), min_points, *state, store)
+    limit = min(sliver_points, min_points)
+    small = _smaller(limit, parent, size)
+    some = np.flatnonzero(small[edges.a] | small[edges.b])
+    some = some[light_first(edges.length_m[some])]
+    _join_small(edges.a[some], edges.b[some], small, limit, *state, store)
     return _numbered(parent)
 
 
 @compiled
 @no_type_check
-def _grow(a, b, weight, k, parent, size, row, store):
+def _grow(a, b, weight, k, parent, size, first, last, store):
     """Join what both sides allow; the arrays are brought up to date.
 
     Args:
-        row: from where to where in the store each cluster's pairs of key and value lie.
+        first, last: from where to where in the store the pairs of key and value of each cluster lie.
 
     Returns:
         The store, which may have grown.
@@ -81,7 +81,10 @@ def _grow(a, b, weight, k, parent, size, row, store):
     for e in range(len(a)):
         i, j = _root(parent, a[e]), _root(parent, b[e])
         if i != j and weight[e] <= allowed[i] and weight[e] <= allowed[j]:
-            i, store, used = _join(i, j, parent, size, row, store, used)
+            room = last[i] - first[i] + last[j] - first[j]
+            if used + room > len(store):
+                store = _longer(store, used, room)
+            i, used = _join(i, j, parent, size, first, last, store, used)
             if i >= 0:
                 allowed[i] = weight[e] + k / size[i]
     return store[:used]
@@ -89,13 +92,22 @@ def _grow(a, b, weight, k, parent, size, row, store):
 
 @compiled
 @no_type_check
-def _join_small(a, b, limit, parent, size, row, store):
-    """Join clusters of fewer points than the limit along the first edges that may; arguments as above."""
+def _join_small(a, b, small, limit, parent, size, first, last, store):
+    """Join clusters of fewer points than the limit along the first edges that may; arguments as above.
+
+    Args:
+        small: the nodes of such clusters.
+    """
     used = len(store)
     for e in range(len(a)):
+        if not (small[a[e]] or small[b[e]]):
+            continue
         i, j = _root(parent, a[e]), _root(parent, b[e])
         if i != j and min(size[i], size[j]) < limit:
-            _, store, used = _join(i, j, parent, size, row, store, used)
+            room = last[i] - first[i] + last[j] - first[j]
+            if used + room > len(store):
+                store = _longer(store, used, room)
+            _, used = _join(i, j, parent, size, first, last, store, used)
     return store[:used]
 
 
@@ -121,45 +133,44 @@ def _root(parent, i):
 
 @compiled
 @no_type_check
-def _join(i, j, parent, size, row, store, used):
-    """Make one cluster of two, unless they exclude each other: then it is -1."""
+def _join(i, j, parent, size, first, last, store, used):
+    """Make one cluster of two, unless they exclude each other: then it is -1. And what is used of the store."""
     if size[i] < size[j]:
         i, j = j, i
-    new = _new_keys(row[i], row[j], store)
+    new = _new_keys(first[i], last[i], first[j], last[j], store)
     if new < 0:
-        return -1, store, used
+        return -1, used
     if new > 0:
-        store = _with_room(store, used, row[i, 1] - row[i, 0] + new)
-        end = _unite(row[i], row[j], store, used)
-        row[i, 0], row[i, 1], used = used, end, end
+        end = _unite(first[i], last[i], first[j], last[j], store, used)
+        first[i], last[i], used = used, end, end
     parent[j] = i
     size[i] += size[j]
-    return i, store, used
+    return i, used
 
 
 @compiled
 @no_type_check
-def _new_keys(one, other, store):
-    """How many keys the other row has that this one has not; -1 where they differ in a key that both have."""
-    p, new = one[0], 0
-    for q in range(other[0], other[1]):
-        while p < one[1] and store[p, 0] < store[q, 0]:
+def _new_keys(p, p_end, q, q_end, store):
+    """How many keys the row from q has that the row from p has not; -1 where they differ in one that both have."""
+    new = 0
+    while q < q_end:
+        while p < p_end and store[p, 0] < store[q, 0]:
             p += 1
-        if p == one[1] or store[p, 0] > store[q, 0]:
+        if p == p_end or store[p, 0] > store[q, 0]:
             new += 1
         elif store[p, 1] != store[q, 1]:
             return -1
+        q += 1
     return new
 
 
 @compiled
 @no_type_check
-def _unite(one, other, store, at):
+def _unite(p, p_end, q, q_end, store, at):
     """Write the union of two rows, and tell where it ends."""
-    p, q = one[0], other[0]
-    while p < one[1] or q < other[1]:
-        if q == other[1] or (p < one[1] and store[p, 0] <= store[q, 0]):
-            q += q < other[1] and store[p, 0] == store[q, 0]
+    while p < p_end or q < q_end:
+        if q == q_end or (p < p_end and store[p, 0] <= store[q, 0]):
+            q += q < q_end and store[p, 0] == store[q, 0]
             store[at, 0], store[at, 1] = store[p, 0], store[p, 1]
             p += 1
         else:
@@ -171,11 +182,9 @@ def _unite(one, other, store, at):
 
 @compiled
 @no_type_check
-def _with_room(store, used, more):
-    """The store, or a longer copy of it."""
-    if used + more <= len(store):
-        return store
-    longer = np.empty((2 * len(store) + more, 2), store.dtype)
+def _longer(store, used, room):
+    """A copy with room for so many more pairs, and as much again."""
+    longer = np.empty((2 * (used + room), 2), store.dtype)
     for n in range(used):  # numba compiles a loop in a tenth of the time that it takes for a slice
         longer[n, 0], longer[n, 1] = store[n, 0], store[n, 1]
     return longer
