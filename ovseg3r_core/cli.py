@@ -22,6 +22,7 @@ from ovseg3r_core.cli_tables import (
     objects_table,
     precision_table,
     report_text,
+    superpoints_text,
     weights_table,
 )
 from ovseg3r_core.devices import Device, pick_device
@@ -247,6 +248,60 @@ def evaluate(
         if result.report.top_k.classes:
             out.print(classes_table(result.report))
         out.print(precision_table(result.report))
+
+
+@app.command(
+    epilog="Examples:\n\n"
+    "  ovseg3r superpoints office/scene.ply --masks office --out superpoints.npy --picture superpoints.png\n\n"
+    "  ovseg3r superpoints scene0011_00_vh_clean_2.ply --out superpoints.npy\n\n"
+    "  ovseg3r superpoints cloud.ply --masks ids.npy --out superpoints.npy --k 0.003"
+)
+def superpoints(
+    cloud: Annotated[Path, typer.Argument(metavar="CLOUD.ply", help="Points x, y, z; with normals nx, ny, nz if any.")],
+    out_file: Annotated[Path, typer.Option("--out", metavar="FILE.npy", help="One int64 a point goes there.")],
+    masks: Annotated[
+        Path | None,
+        typer.Option(
+            help="A saved map, whose keyframes see the cloud; or a .npy of mask ids, (points,) or (views, points): "
+            "-1 is background, -2 not seen. Default: geometry alone."
+        ),
+    ] = None,
+    k: Annotated[float, typer.Option(help="Smaller gives more superpoints, larger fewer.")] = 0.01,
+    min_points: Annotated[
+        int, typer.Option(help="Smaller superpoints join a neighbour, where no mask forbids it.")
+    ] = 20,
+    picture: Annotated[Path | None, typer.Option(metavar="FILE.png", help="A picture of them.")] = None,
+    ply: Annotated[
+        Path | None, typer.Option(metavar="FILE.ply", help="The cloud in their colours, `instance` being the id.")
+    ] = None,
+) -> None:
+    """Cut a cloud into superpoints that keep to the outlines of 2D masks: one id a point.
+
+    No superpoint holds two masks of one view. The order of the points makes no difference.
+    """
+    from ovseg3r_core.scene_files import read_cloud_ply, write_scene_ply
+    from ovseg3r_core.superpoint_files import read_labels, write_superpoints
+    from ovseg3r_core.superpoints import SuperpointConfig, superpoints
+    from ovseg3r_core.types import SceneCloud
+    from ovseg3r_core.visual.colors import object_colors
+    from ovseg3r_core.visual.superpoint_picture import render_superpoints
+
+    config = SuperpointConfig(k=k, min_points=min_points)
+    with err.status("reading"):
+        points = read_cloud_ply(cloud)
+        labels = read_labels(masks, points) if masks else None
+    with err.status("superpoints (the first run on a machine compiles the loops)"):
+        start = time.perf_counter()
+        ids = superpoints(points, labels, config)
+        seconds = time.perf_counter() - start
+        write_superpoints(out_file, ids)
+    with err.status("pictures"):
+        if picture:
+            render_superpoints(points, ids, picture)
+        if ply:
+            colored = SceneCloud(xyz=points.xyz, color=object_colors(ids), normal=points.normal)
+            write_scene_ply(ply, colored, ids.astype("int32"), ids.astype("int32") * 0)
+    out.print(superpoints_text(ids, labels, seconds, out_file), highlight=False, soft_wrap=True)
 
 
 @app.command(epilog="Examples:\n\n  ovseg3r demo\n\n  ovseg3r demo --out demo_out")

@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from jaxtyping import Int64
+from numpy import ndarray
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     from ovseg3r_core.evaluation.report import BenchmarkReport
     from ovseg3r_core.language.naming import Namer
     from ovseg3r_core.mapping.snapshot import MapSnapshot
+    from ovseg3r_core.view_labels import ViewLabels
 
 
 def objects_table(snapshot: "MapSnapshot", namer: "Namer") -> Table:
@@ -61,6 +65,16 @@ def report_text(report: Mapping[str, Any], folder: Path) -> Text:
         f"peak memory {report['peak_memory_mb'] / 1024:.1f} GiB\n"
         f"{folder / 'preview.png'}  {folder / 'objects.json'}  {folder / 'recording.rrd'}"
     )
+
+
+def superpoints_text(
+    superpoint: Int64[ndarray, " points"], labels: "ViewLabels | None", seconds: float, path: Path
+) -> Text:
+    """What was made, of what, and where it is."""
+    sizes = np.bincount(superpoint)
+    median = f", median size {np.median(sizes):.0f}" if len(sizes) else ""
+    masks = "" if labels is None else f"; masks of {np.count_nonzero(np.bincount(labels.view))} views"
+    return Text(f"{len(superpoint)} points, {len(sizes)} superpoints{median}{masks}; {seconds:.2f} s\n{path}")
 
 
 def precision_table(report: "BenchmarkReport") -> Table:

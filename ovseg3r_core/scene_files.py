@@ -38,14 +38,41 @@ def read_points_ply(path: Path) -> Float32[ndarray, "points 3"]:
     Raises:
         Rejected: with reason `bad_ply` where the file is damaged, is no PLY or has no vertices with x, y and z.
     """
+    return _columns(_vertices(path), "x", "y", "z")
+
+
+def read_cloud_ply(path: Path) -> SceneCloud:
+    """The vertices of a PLY file as a cloud.
+
+    Normals `nx`, `ny`, `nz` are zero and 8-bit colours `red`, `green`, `blue` grey where the file has none; normals are
+    as they are in the file, of any length, and may be no numbers.
+
+    Raises:
+        Rejected: as `read_points_ply`.
+    """
+    vertices = _vertices(path)
+    xyz, names = _columns(vertices, "x", "y", "z"), vertices.dtype.names or ()
+    normal, color = np.zeros_like(xyz), np.full(xyz.shape, 150, np.uint8)
+    if {"nx", "ny", "nz"} <= set(names):
+        normal = _columns(vertices, "nx", "ny", "nz")
+    if all(name in names and vertices.dtype[name] == np.uint8 for name in ("red", "green", "blue")):
+        color = _columns(vertices, "red", "green", "blue").astype(np.uint8)
+    return SceneCloud(xyz=xyz, color=color, normal=normal)
+
+
+def _vertices(path: Path) -> ndarray:
     try:
-        vertices = PlyData.read(str(path))["vertex"]
-        xyz = np.stack([vertices[axis] for axis in "xyz"], axis=-1).astype(np.float32)
+        vertices = PlyData.read(str(path))["vertex"].data
+        xyz = _columns(vertices, "x", "y", "z")
     except (PlyParseError, KeyError, ValueError, OverflowError, MemoryError) as error:  # the last two: a hostile count
         raise Rejected("bad_ply", f"{path}: not a PLY with vertices x, y, z ({error})") from error
     if not np.isfinite(xyz).all():
         raise Rejected("bad_ply", f"{path}: {(~np.isfinite(xyz)).any(axis=1).sum()} vertices are not finite")
-    return xyz
+    return vertices
+
+
+def _columns(vertices: ndarray, *names: str) -> Float32[ndarray, "points columns"]:
+    return np.stack([vertices[name] for name in names], axis=-1).astype(np.float32)
 
 
 def transfer_labels(

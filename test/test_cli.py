@@ -26,7 +26,18 @@ from ovseg3r_core.sequences.sequence import open_sequence
 from ovseg3r_core.types import Frame
 
 ROOT = Path(__file__).parents[1]
-VERBS = ["segment", "query", "demo", "bag", "view", "evaluate", "models list", "models fetch", "models verify"]
+VERBS = [
+    "segment",
+    "query",
+    "demo",
+    "bag",
+    "view",
+    "evaluate",
+    "superpoints",
+    "models list",
+    "models fetch",
+    "models verify",
+]
 NAMES = {3: "dining table", 4: "cup", 5: "cabinet", 6: "sports ball"}
 """What the solids of the box room are called, by their place."""
 VOCABULARY = ("cup", "table", "sports ball", "plate")

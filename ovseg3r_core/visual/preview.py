@@ -68,12 +68,12 @@ class _View:
         self.splats = draw_points(cloud, self.camera, self.T_map_camera, self.radius_m)
 
     def true_colors(self) -> Image.Image:
-        return _paint(self.splats, self.cloud.color)
+        return paint(self.splats, self.cloud.color)
 
     def objects(self, objects: Sequence[ObjectRecord]) -> Image.Image:
         """Objects in their colours and named, all else in pale grey."""
         shown = np.where(self.splats.point >= 0, self.instance[self.splats.point], -1)
-        image = _paint(self.splats, tint(self.cloud.color, self.instance), _outline(shown))
+        image = paint(self.splats, tint(self.cloud.color, self.instance), outline(shown))
         draw = ImageDraw.Draw(image)
         labels = []
         for record in sorted(objects, key=lambda record: -np.count_nonzero(shown == record.id)):
@@ -96,7 +96,7 @@ class _View:
         T_map_camera = look_at(focus, camera, self.up, heading / np.linalg.norm(heading), np.pi / 2)
         splats = draw_points(self.cloud, camera, T_map_camera, self.radius_m)
         shown = np.where(splats.point >= 0, self.instance[splats.point], -1)
-        image = _paint(splats, tint(self.cloud.color, self.instance), _outline(shown))
+        image = paint(splats, tint(self.cloud.color, self.instance), outline(shown))
         return image.resize(size, Image.Resampling.BOX)
 
     def _draw_box(self, draw: ImageDraw.ImageDraw, box: Box, color: tuple[int, int, int]) -> None:
@@ -126,9 +126,10 @@ def box_edges(box: Box) -> Float64[ndarray, "12 2 3"]:
     return corners[np.array(pairs)]
 
 
-def _paint(
+def paint(
     splats: Splats, color: UInt8[ndarray, "points 3"], dark: Bool[ndarray, "height width"] | None = None
 ) -> Image.Image:
+    """Each pixel in the colour of its point, shaded by depth; darker where `dark` says so."""
     image = np.where(splats.point[:, :, None] >= 0, color[splats.point], _BACKGROUND).astype(np.float32)
     shade = _edge_shade(splats.depth_m)
     if dark is not None:
@@ -145,8 +146,8 @@ def _edge_shade(depth_m: Float32[ndarray, "height width"], reach_px: int = 3) ->
     return np.where(np.isfinite(depth_m), np.exp(-4 * behind), 1).astype(np.float32)
 
 
-def _outline(shown: Int32[ndarray, "height width"]) -> Bool[ndarray, "height width"]:
-    """The pixels of an object next to something that is not that object."""
+def outline(shown: Int32[ndarray, "height width"]) -> Bool[ndarray, "height width"]:
+    """The pixels of an object next to something that is not that object; `shown` is the id at each, -1 for none."""
     edge = np.zeros(shown.shape, dtype=bool)
     for shift in ((0, 2), (0, -2), (2, 0), (-2, 0)):
         edge |= shown != np.roll(shown, shift, axis=(0, 1))
