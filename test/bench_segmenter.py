@@ -1,0 +1,279 @@
+"""How fast the segmenter is, and how far from what the machine could do: `python test/bench_segmenter.py --help`.
+
+Weights are random: speed does not depend on them. Clouds are those of labelled scenes (`--scenes`, made with
+`ovseg3r-train scenes`), put side by side until there are enough voxels.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from ovseg3r_core.segmenter import build, morton
+from ovseg3r_core.segmenter.engine import Given, Room, SegmenterEngine
+from ovseg3r_core.segmenter.inputs import Batch, collate, scene_input
+from ovseg3r_core.segmenter.pooling import count_by, mean_by
+from ovseg3r_core.segmenter.postprocess import find_instances
+from ovseg3r_core.segmenter.segmenter import Segmenter, pool
+from ovseg3r_core.segmenter.sparse.convolve import Flavour, use_flavour
+from ovseg3r_core.segmenter.voxels import VoxelPyramid, cells
+from ovseg3r_core.types import SceneCloud
+
+TEXTS = 200
+CONSOLE = Console(width=200)
+PEAK_FLOPS = {torch.float16: 798e12, torch.float32: 52e12}
+"""Of an H100: an 8192 bf16 matrix product measured 798 TFLOP/s; float32 without tensor cores is the datasheet's 67."""
+PEAK_BYTES = 3.0e12
+"""A second, measured device to device, reading and writing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One line of the table, milliseconds."""
+
+    voxels: int
+    superpoints: int
+    dtype: str
+    how: str
+    maps: float
+    backbone: float
+    decoder: float
+    choose: float
+    total: float
+    peak_mb: float
+
+
+def make_cloud(scenes: Sequence[SceneCloud], voxels: int) -> SceneCloud:
+    """Scenes side by side, cut to a number of voxels of 2 cm, one point a voxel."""
+    parts, have, shift = [], 0, 0.0
+    while have < voxels:
+        cloud = scenes[len(parts) % len(scenes)]
+        cell = cells(torch.from_numpy(cloud.xyz), 0.02, 5)
+        _, first = np.unique(morton.encode(torch.zeros(len(cell), dtype=torch.int64), cell), return_index=True)
+        kept = first[: voxels - have]
+        parts.append((cloud.xyz[kept] + np.float32([shift, 0, 0]), cloud.color[kept]))
+        have, shift = have + len(kept), shift + 25.6
+    xyz, color = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return SceneCloud(xyz=xyz, color=color, normal=np.zeros_like(xyz))
+
+
+def make_batch(cloud: SceneCloud, superpoints: int, image_channels: int = 0) -> Batch:
+    """With superpoints of equal size, pieces of the surface."""
+    superpoint = np.arange(len(cloud)) * superpoints // len(cloud)
+    image = np.random.default_rng(0).random((len(cloud), image_channels), np.float32) if image_channels else None
+    return collate([scene_input(cloud, superpoint, image=image)])
+
+
+def milliseconds(run: Callable[[], object], repeats: int) -> float:
+    """Median of timed runs after two that are not; on a GPU the host waits for each."""
+    times = []
+    for number in range(repeats + 2):
+        _wait()
+        start = time.perf_counter()
+        run()
+        _wait()
+        if number >= 2:
+            times.append(time.perf_counter() - start)
+    return 1e3 * statistics.median(times)
+
+
+def graph_milliseconds(run: Callable[[], object], repeats: int) -> float:
+    """The same of a CUDA graph: what the GPU needs, without the host."""
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        run(), run()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        run()
+    return milliseconds(graph.replay, repeats)
+
+
+def time_plain(net: Segmenter, batch: Batch, texts: torch.Tensor, how: str, repeats: int) -> Row:
+    """The plain modules, one launch after the other."""
+    dtype = texts.dtype
+    pyramid = net.pyramid(batch)
+    voxels = mean_by(batch.features, pyramid.voxel_of_point, pyramid.voxels[0]).to(dtype)
+    pooled = pool(net.backbone(voxels, pyramid)[pyramid.voxel_of_point], batch)
+    points = count_by(batch.superpoint, batch.most_superpoints)
+    (said,) = net.decoder(pooled, texts)
+
+    def whole() -> None:
+        fresh = net.pyramid(batch)
+        rows = mean_by(batch.features, fresh.voxel_of_point, fresh.voxels[0]).to(dtype)
+        again = pool(net.backbone(rows, fresh)[fresh.voxel_of_point], batch)
+        find_instances(net.decoder(again, texts)[0], 0, again.centre[0], points).kept.sum().item()
+
+    _reset_peak()
+    return Row(
+        voxels=pyramid.voxels[0],
+        superpoints=batch.most_superpoints,
+        dtype=str(dtype).removeprefix("torch."),
+        how=how,
+        maps=milliseconds(lambda: net.pyramid(batch), repeats),
+        backbone=milliseconds(lambda: net.backbone(voxels, pyramid), repeats),
+        decoder=milliseconds(lambda: net.decoder(pooled, texts), repeats),
+        choose=milliseconds(lambda: find_instances(said, 0, pooled.centre[0], points), repeats),
+        total=milliseconds(whole, repeats),
+        peak_mb=_peak_mb(),
+    )
+
+
+def time_engine(net: Segmenter, batch: Batch, texts: torch.Tensor, dtype: torch.dtype, repeats: int) -> Row:
+    """The engine: its total is a call as users make it, the parts are graphs of their own."""
+    engine = SegmenterEngine(net, dtype)
+    engine(batch, texts)
+    _reset_peak()
+    total = milliseconds(lambda: engine(batch, texts), repeats)
+    peak = _peak_mb()
+    room = Room.of(batch, texts)
+    given = Given.make(room, batch, texts, dtype)
+    with torch.inference_mode():
+        pyramid = engine.pyramid(given, room)
+        voxels = engine.backbone(given, pyramid)
+        pooled, points = engine.pool(given, pyramid, voxels)
+        said = engine.decode(given, pooled)
+        return Row(
+            voxels=int(pyramid.counts[0]),
+            superpoints=batch.most_superpoints,
+            dtype=str(dtype).removeprefix("torch."),
+            how="engine",
+            maps=graph_milliseconds(lambda: engine.pyramid(given, room), repeats),
+            backbone=graph_milliseconds(lambda: engine.backbone(given, pyramid), repeats),
+            decoder=graph_milliseconds(lambda: engine.decode(given, pooled), repeats),
+            choose=graph_milliseconds(lambda: engine.choose(said, pooled, points), repeats),
+            total=total,
+            peak_mb=peak,
+        )
+
+
+def backbone_floor(net: Segmenter, pyramid: VoxelPyramid, dtype: torch.dtype) -> tuple[float, float, float]:
+    """Operations and bytes that no backbone can do without, and the milliseconds that the larger of them takes.
+
+    Operations are those of pairs that exist; bytes are each convolution's input, output and weights once.
+    """
+    size = torch.finfo(dtype).bits // 8
+    operations, moved, milliseconds_ = 0.0, 0.0, 0.0
+    for table, inputs, outputs in _convolutions(net, pyramid):
+        pairs = int((table.index >= 0).sum())
+        flops = 2.0 * pairs * inputs * outputs
+        traffic = size * (table.sources * inputs + table.rows * outputs + table.offsets * inputs * outputs)
+        operations, moved = operations + flops, moved + traffic
+        milliseconds_ += 1e3 * max(flops / PEAK_FLOPS[dtype], traffic / PEAK_BYTES)
+    return operations, moved, milliseconds_
+
+
+def decoder_floor(net: Segmenter, superpoints: int, dtype: torch.dtype) -> float:
+    """Milliseconds of the decoder's matrix products alone."""
+    c, s, config = net.config.channels, superpoints, net.config
+    projections = 2.0 * s * c * c * (13 + 2 * config.feedforward_channels / c)
+    attention = 2.0 * s * s * c * (3 + 2 + 1)  # to superpoints twice as wide as among queries; masks
+    return 1e3 * config.layers * (projections + attention) / PEAK_FLOPS[dtype]
+
+
+def _convolutions(net: Segmenter, pyramid: VoxelPyramid) -> Iterator[tuple]:
+    widths, blocks = net.config.widths, net.config.blocks
+    yield pyramid.neighbours[0], net.config.input_channels, widths[0]
+    for level, width in enumerate(widths):
+        last = level == len(widths) - 1
+        for block in range(blocks if last else 2 * blocks):
+            inputs = 2 * width if block == blocks and not last else width
+            yield pyramid.neighbours[level], inputs, width
+            yield pyramid.neighbours[level], width, width
+        if not last:
+            yield pyramid.down[level], width, widths[level + 1]
+            yield pyramid.up[level], widths[level + 1], width
+
+
+def _wait() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def _reset_peak() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+
+
+def _peak_mb() -> float:
+    return torch.cuda.max_memory_allocated() / 1e6 if torch.cuda.is_available() else float("nan")
+
+
+def load_clouds(folder: Path) -> list[SceneCloud]:
+    from ovseg3r_train.scene_set import SceneSet
+
+    return [scene.cloud for scene in SceneSet(folder, masks="perfect").read(clean=False)]
+
+
+def table(options: argparse.Namespace, clouds: Sequence[SceneCloud]) -> list[Row]:
+    device, rows = torch.device(options.device), []
+    for voxels in options.voxels:
+        batch = make_batch(make_cloud(clouds, voxels), options.superpoints).to(device)
+        for name in options.dtypes:
+            dtype = getattr(torch, name)
+            net = build.build_segmenter(getattr(build, f"{options.size}_config")()).to(device)
+            texts = torch.nn.functional.normalize(torch.randn(TEXTS, net.config.text_channels, device=device), dim=1)
+            with torch.inference_mode():
+                pyramid = net.pyramid(batch)
+                flops, moved, floor = backbone_floor(net, pyramid, dtype)
+                CONSOLE.print(
+                    f"{voxels} voxels, {name}: levels {pyramid.voxels}; backbone {flops / 1e9:.1f} GFLOP, "
+                    f"{moved / 1e6:.0f} MB, floor {floor:.3f} ms; decoder floor "
+                    f"{decoder_floor(net, options.superpoints, dtype):.3f} ms"
+                )
+                for how in options.flavours:
+                    if how == "engine":
+                        rows.append(time_engine(net, batch, texts, dtype, options.repeats))
+                    else:
+                        flavour: Flavour = how
+                        with use_flavour(flavour):
+                            typed = build.build_segmenter(net.config).to(device, dtype)
+                            rows.append(time_plain(typed, batch, texts.to(dtype), how, options.repeats))
+                    CONSOLE.print(asdict(rows[-1]), highlight=False)
+    return rows
+
+
+def show(rows: Sequence[Row]) -> None:
+    out = Table("voxels", "superpoints", "type", "how", "maps", "backbone", "decoder", "choose", "total", "peak MB")
+    for row in rows:
+        figures = (row.maps, row.backbone, row.decoder, row.choose, row.total)
+        out.add_row(
+            str(row.voxels),
+            str(row.superpoints),
+            row.dtype,
+            row.how,
+            *(f"{value:.2f}" for value in figures),
+            f"{row.peak_mb:.0f}",
+        )
+    CONSOLE.print(out)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scenes", type=Path, required=True, help="a folder of labelled scenes with perfect masks")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--size", default="base", choices=("small", "base", "wide"))
+    parser.add_argument("--voxels", type=int, nargs="+", default=[80_000, 200_000, 540_000])
+    parser.add_argument("--superpoints", type=int, default=1500)
+    parser.add_argument("--dtypes", nargs="+", default=["float16", "float32"])
+    parser.add_argument("--flavours", nargs="+", default=["engine", "triton", "spconv", "torch"])
+    parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--out", type=Path, help="write the rows there as JSON")
+    options = parser.parse_args()
+    rows = table(options, load_clouds(options.scenes))
+    show(rows)
+    if options.out:
+        options.out.write_text(json.dumps([asdict(row) for row in rows], indent=1))
+
+
+if __name__ == "__main__":
+    main()
