@@ -25,8 +25,8 @@ from numpy import ndarray
 
 from ovseg3r_core.config import Within, check_ranges
 from ovseg3r_core.graph.bending import bending
-from ovseg3r_core.graph.clustering import Exclusive, clusters
-from ovseg3r_core.graph.edges import Edges, edges_of
+from ovseg3r_core.graph.clustering import clusters
+from ovseg3r_core.graph.edges import edges_of
 from ovseg3r_core.graph.neighbours import nearest
 from ovseg3r_core.graph.normals import surface_normals, unit_or_zero
 from ovseg3r_core.graph.order import ordered_nodes
@@ -44,8 +44,9 @@ class SuperpointConfig:
     """Points that each point is linked to."""
     reach: Annotated[float, Within(1.0, 100.0)] = 2.5
     """Links longer than this many times the usual distance of the furthest neighbour are left out."""
-    normals: Literal["given", "fitted"] = "given"
-    """What the cloud says, and where it says nothing planes through the neighbours; or these planes everywhere."""
+    normals: Literal["fitted", "given"] = "fitted"
+    """Of planes through a point and its neighbours; or what the cloud says, and fitted where it says nothing. Which
+    side is up is the cloud's in both."""
     k: Annotated[float, Within(0.0, 100.0)] = 0.01
     """How much rougher than itself a superpoint may grow, over its size: smaller gives more of them. ScanNet's."""
     min_points: Annotated[int, Within(1, 100_000)] = 20
@@ -78,17 +79,16 @@ def superpoints(
     _check(cloud, labels)
     given = unit_or_zero(cloud.normal)
     nodes = ordered_nodes(cloud.xyz, given, labels.signature())
-    xyz, given, seen = cloud.xyz[nodes.point], given[nodes.point], labels.rows(nodes.point)
+    xyz, given = cloud.xyz[nodes.point], given[nodes.point]
     near, distance_m = nearest(xyz, config.neighbours)
     edges = edges_of(near, distance_m, config.reach)
     normal = surface_normals(xyz, given, nodes.count, near, edges, config.normals)
-    masked = seen.masked()
     cluster = clusters(
         edges,
         bending(xyz, normal, edges),
-        outlines(edges, seen, config.cut_share),
+        outlines(labels, nodes.point[edges.a], nodes.point[edges.b], config.cut_share),
         nodes.count,
-        Exclusive(offsets=masked.offsets, key=masked.view, value=masked.mask),
+        labels.masks_of(nodes.point),
         k=config.k,
         min_points=config.min_points,
         sliver_points=config.sliver_points,
@@ -96,9 +96,11 @@ def superpoints(
     return cluster[nodes.of_point]
 
 
-def outlines(edges: Edges, seen: ViewLabels, cut_share: float) -> Bool[ndarray, " edges"]:
-    """The edges that cross the outline of a mask, as most views see it."""
-    together, apart = seen.compare(edges.a, edges.b)
+def outlines(
+    labels: ViewLabels, a: Int64[ndarray, " edges"], b: Int64[ndarray, " edges"], cut_share: float
+) -> Bool[ndarray, " edges"]:
+    """Whether the outline of a mask runs between two points, as most views see it; for many pairs of points."""
+    together, apart = labels.compare(a, b)
     return apart > cut_share * (together + apart)
 
 

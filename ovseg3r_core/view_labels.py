@@ -12,6 +12,7 @@ from jaxtyping import Int32, Int64, Integer, UInt64
 from numpy import ndarray
 from scipy.sparse import csr_array
 
+from ovseg3r_core.graph.clustering import Exclusive
 from ovseg3r_core.graph.compiled import compiled, in_chunks
 from ovseg3r_core.reconstruction.incidence import Incidence
 from ovseg3r_core.types import LiftedMask
@@ -83,19 +84,14 @@ class ViewLabels:
         rows = csr_array((values, columns, offsets), (len(members), points)).tocsc()
         return cls(offsets=rows.indptr.astype(np.int64), view=rows.indices.astype(np.int32), mask=rows.data)
 
-    def rows(self, points: Int64[ndarray, " rows"]) -> "ViewLabels":
-        """The labels of some of the points, in the order asked for."""
-        length = np.diff(self.offsets)[points]
-        offsets = np.append(0, np.cumsum(length))
-        place = np.arange(offsets[-1]) + np.repeat(self.offsets[points] - offsets[:-1], length)
-        return ViewLabels(offsets=offsets, view=self.view[place], mask=self.mask[place])
-
-    def masked(self) -> "ViewLabels":
-        """The same without background."""
-        kept = self.mask != BACKGROUND
-        return ViewLabels(
-            offsets=np.append(0, np.cumsum(kept))[self.offsets], view=self.view[kept], mask=self.mask[kept]
-        )
+    def masks_of(self, points: Int64[ndarray, " nodes"]) -> Exclusive:
+        """The masks that some of the points lie in: one of a view excludes the others."""
+        counts = np.zeros(len(points), np.int64)
+        in_chunks(_count, len(points), points, self.offsets, self.mask, counts)
+        offsets = np.append(0, np.cumsum(counts))
+        facts = np.empty(offsets[-1], np.int64)
+        in_chunks(_fill, len(points), points, self.offsets, self.view, self.mask, offsets, facts)
+        return Exclusive(offsets=offsets, facts=facts)
 
     def signature(self) -> UInt64[ndarray, " points"]:
         """A number for each point that tells different labels apart (but for one case in 10^19)."""
@@ -104,7 +100,7 @@ class ViewLabels:
         return signature
 
     def compare(
-        self, a: Int32[ndarray, " edges"], b: Int32[ndarray, " edges"]
+        self, a: Int64[ndarray, " edges"], b: Int64[ndarray, " edges"]
     ) -> tuple[Int32[ndarray, " edges"], Int32[ndarray, " edges"]]:
         """For pairs of points the number of views that have both in one mask, and of those that tell them apart.
 
@@ -113,6 +109,25 @@ class ViewLabels:
         together, apart = np.zeros(len(a), np.int32), np.zeros(len(a), np.int32)
         in_chunks(_compare, len(a), a, b, self.offsets, self.view, self.mask, together, apart)
         return together, apart
+
+
+@compiled
+@no_type_check
+def _count(start, stop, points, offsets, mask, counts):
+    for i in range(start, stop):
+        for n in range(offsets[points[i]], offsets[points[i] + 1]):
+            counts[i] += mask[n] >= 0
+
+
+@compiled
+@no_type_check
+def _fill(start, stop, points, offsets, view, mask, to, facts):
+    for i in range(start, stop):
+        at = to[i]
+        for n in range(offsets[points[i]], offsets[points[i] + 1]):
+            if mask[n] >= 0:
+                facts[at] = np.int64(view[n]) << 32 | mask[n]
+                at += 1
 
 
 @compiled

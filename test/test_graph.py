@@ -14,7 +14,7 @@ from ovseg3r_core.graph.bending import bending
 from ovseg3r_core.graph.clustering import Exclusive, clusters
 from ovseg3r_core.graph.edges import Edges, edges_of, light_first
 from ovseg3r_core.graph.neighbours import nearest
-from ovseg3r_core.graph.normals import fit_normals, orient, surface_normals, unit_or_zero
+from ovseg3r_core.graph.normals import orient, surface_normals, unit_or_zero
 from ovseg3r_core.graph.order import ordered_nodes
 
 seeds = st.integers(0, 10_000)
@@ -75,13 +75,19 @@ def test_light_edges_come_first_and_equal_ones_as_they_were(seed: int) -> None:
     assert light_first(weight).tolist() == np.argsort(weight, kind="stable").tolist()
 
 
+def fitted(xyz: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """The normals of a cloud that gives none."""
+    near, distance = nearest(xyz, 8)
+    return surface_normals(xyz, np.zeros_like(xyz), count, near, edges_of(near, distance, 100.0), "fitted")
+
+
 @settings(max_examples=30)
 @given(seeds)
 def test_a_fitted_normal_is_where_the_neighbours_spread_least(seed: int) -> None:
     xyz = random_cloud(seed, 40) * np.float32([1, 1, 0.2]) + np.float32([1e3, 0, 0])
     count = np.random.default_rng(seed).integers(1, 4, 40)
     near, _ = nearest(xyz, 8)
-    for i, normal in enumerate(fit_normals(xyz, count, near)):
+    for i, normal in enumerate(fitted(xyz, count)):
         members = np.append(i, near[i])
         spread, axes = np.linalg.eigh(np.cov(xyz[members].T, fweights=count[members]))
         if spread[1] > 1.01 * spread[0]:
@@ -91,7 +97,7 @@ def test_a_fitted_normal_is_where_the_neighbours_spread_least(seed: int) -> None
 def test_a_line_has_no_normal_and_nor_has_a_point() -> None:
     for xyz in (np.linspace([0, 0, 0], [1, 2, 3], 20), np.zeros((1, 3)), np.float32([[0, 0, 0], [1, 1, 1]])):
         xyz = xyz.astype(np.float32)
-        assert not fit_normals(xyz, np.ones(len(xyz), np.int64), nearest(xyz, 8)[0]).any()
+        assert not fitted(xyz, np.ones(len(xyz), np.int64)).any()
 
 
 def test_normals_that_are_none_become_zero_and_others_one_long() -> None:
@@ -192,9 +198,8 @@ def test_clusters_are_those_of_the_plain_twin(seed: int, nodes: int, k: float, m
     cut, count = rng.random(len(edges)) < 0.3, rng.integers(1, 3, nodes)
     label = rng.integers(-1, 3, (nodes, views))
     facts = [{view: mask for view, mask in enumerate(row) if mask >= 0} for row in label.tolist()]
-    pairs = [(view, mask) for row in facts for view, mask in row.items()]
-    key, value = np.array(pairs, np.int32).reshape(-1, 2).T.copy()
-    exclusive = Exclusive(offsets=np.cumsum([0, *map(len, facts)]), key=key, value=value)
+    pairs = np.array([view << 32 | mask for row in facts for view, mask in row.items()], np.int64)
+    exclusive = Exclusive(offsets=np.cumsum([0, *map(len, facts)]), facts=pairs)
     found = clusters(edges, weight, cut, count, exclusive, k=k, min_points=min_points, sliver_points=3)
     assert found.tolist() == plain_twin(edges, weight, cut, count, facts, k, min_points, 3)
 

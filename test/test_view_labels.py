@@ -36,15 +36,22 @@ def test_lifted_masks_and_an_array_say_the_same(seed: int) -> None:
     incidence = Incidence.build(seen)
     for labels in (ViewLabels.of_array(ids), ViewLabels.of_masks(incidence, lifted, ids.shape[1])):
         assert np.array_equal(table(labels, len(ids)), ids)
-    some = np.array([7, 3, 3, 29])
-    assert np.array_equal(table(ViewLabels.of_array(ids).rows(some), len(ids)), ids[:, some])
-    assert np.array_equal(table(ViewLabels.of_array(ids).masked(), len(ids)), np.where(ids == BACKGROUND, UNSEEN, ids))
+
+
+@given(st.integers(0, 1000))
+def test_masks_of_points_are_facts_of_the_views(seed: int) -> None:
+    ids, some = random_labels(seed), np.array([7, 3, 3, 29])
+    masks = ViewLabels.of_array(ids).masks_of(some)
+    expected = [
+        [view << 32 | mask for view, mask in enumerate(column) if mask >= 0] for column in ids[:, some].T.tolist()
+    ]
+    assert [row.tolist() for row in np.split(masks.facts, masks.offsets[1:-1])] == expected
 
 
 @given(st.integers(0, 1000))
 def test_views_that_see_both_say_together_or_apart_or_nothing(seed: int) -> None:
     ids = random_labels(seed)
-    a, b = np.random.default_rng(seed).integers(0, 30, (2, 40)).astype(np.int32)
+    a, b = np.random.default_rng(seed).integers(0, 30, (2, 40))
     both = (ids[:, a] != UNSEEN) & (ids[:, b] != UNSEEN)
     together, apart = ViewLabels.of_array(ids).compare(a, b)
     assert np.array_equal(together, (both & (ids[:, a] == ids[:, b]) & (ids[:, a] != BACKGROUND)).sum(axis=0))

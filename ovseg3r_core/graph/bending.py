@@ -29,7 +29,7 @@ def _bend(start, stop, xyz, normal, a, b, weight):
     for e in range(start, stop):
         turn = along = a_length = b_length = 0.0
         for axis in range(3):
-            n_a, n_b = float(normal[a[e], axis]), float(normal[b[e], axis])
+            n_a, n_b = np.float64(normal[a[e], axis]), np.float64(normal[b[e], axis])
             turn += (n_b - n_a) ** 2 / 2  # 1 - cosine of unit vectors, without the loss of digits
             along += (n_b - n_a) * (xyz[b[e], axis] - xyz[a[e], axis])
             a_length, b_length = a_length + n_a * n_a, b_length + n_b * n_b

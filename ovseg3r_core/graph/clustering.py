@@ -9,23 +9,30 @@ from dataclasses import dataclass
 from typing import no_type_check
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int32, Int64
+from jaxtyping import Bool, Float32, Int64
 from numpy import ndarray
 
 from ovseg3r_core.graph.compiled import compiled
 from ovseg3r_core.graph.edges import Edges, light_first
+
+_KEY = 32  # bits to the right of a key in a fact
 
 
 @dataclass(frozen=True, kw_only=True)
 class Exclusive:
     """What nodes are in some respects, as compressed rows: nodes that differ in any respect never share a cluster.
 
-    Node i is `value[n]` in the respect `key[n]`, for n from `offsets[i]` to `offsets[i + 1]`; keys ascend in a row.
+    A fact is `respect << 32 | value`, neither of them negative; those of node i are `offsets[i]` to `offsets[i + 1]`.
     """
 
     offsets: Int64[ndarray, " rows"]
-    key: Int32[ndarray, " pairs"]
-    value: Int32[ndarray, " pairs"]
+    facts: Int64[ndarray, " facts"]
+    """Ascending in each row, of each respect at most one."""
+
+    @classmethod
+    def nothing(cls, nodes: int) -> "Exclusive":
+        """Nodes of which nothing is known."""
+        return cls(offsets=np.zeros(nodes + 1, np.int64), facts=np.zeros(0, np.int64))
 
 
 def clusters(
@@ -50,29 +57,29 @@ def clusters(
         sliver_points: clusters that are smaller even then join along their shortest edge, though it be cut.
     """
     parent, size = np.arange(len(count)), count.copy()
-    first, last = exclusive.offsets[:-1].copy(), exclusive.offsets[1:].copy()
-    store = np.stack([exclusive.key, exclusive.value], axis=1)
-    state = parent, size, first, last
+    row = np.stack([exclusive.offsets[:-1], exclusive.offsets[1:]], axis=1)
+    store = exclusive.facts
+    state = parent, size, row
     lightest = light_first(weight)
-    lightest = lightest[~cut[lightest]]
-    a, b = edges.a[lightest], edges.b[lightest]
+    lightest = lightest[~cut[lightest]] if cut.any() else lightest
+    a, b = edges.a[lightest], edges.b[lightest]  # so that the loops go along memory
     store = _grow(a, b, weight[lightest], float(k), *state, store)
     store = _join_small(a, b, _smaller(min_points, parent, size), min_points, *state, store)
     limit = min(sliver_points, min_points)
     small = _smaller(limit, parent, size)
     some = np.flatnonzero(small[edges.a] | small[edges.b])
-    some = some[light_first(edges.length_m[some])]
-    _join_small(edges.a[some], edges.b[some], small, limit, *state, store)
+    shortest = some[light_first(edges.length_m[some])]
+    _join_small(edges.a[shortest], edges.b[shortest], small, limit, *state, store)
     return _numbered(parent)
 
 
 @compiled
 @no_type_check
-def _grow(a, b, weight, k, parent, size, first, last, store):
+def _grow(a, b, weight, k, parent, size, row, store):
     """Join what both sides allow; the arrays are brought up to date.
 
     Args:
-        first, last: from where to where in the store the pairs of key and value of each cluster lie.
+        row: from where to where in the store the facts of each cluster lie.
 
     Returns:
         The store, which may have grown.
@@ -81,10 +88,8 @@ def _grow(a, b, weight, k, parent, size, first, last, store):
     for e in range(len(a)):
         i, j = _root(parent, a[e]), _root(parent, b[e])
         if i != j and weight[e] <= allowed[i] and weight[e] <= allowed[j]:
-            room = last[i] - first[i] + last[j] - first[j]
-            if used + room > len(store):
-                store = _longer(store, used, room)
-            i, used = _join(i, j, parent, size, first, last, store, used)
+            store = _with_room(i, j, row, store, used)
+            i, used = _join(i, j, parent, size, row, store, used)
             if i >= 0:
                 allowed[i] = weight[e] + k / size[i]
     return store[:used]
@@ -92,7 +97,7 @@ def _grow(a, b, weight, k, parent, size, first, last, store):
 
 @compiled
 @no_type_check
-def _join_small(a, b, small, limit, parent, size, first, last, store):
+def _join_small(a, b, small, limit, parent, size, row, store):
     """Join clusters of fewer points than the limit along the first edges that may; arguments as above.
 
     Args:
@@ -104,10 +109,8 @@ def _join_small(a, b, small, limit, parent, size, first, last, store):
             continue
         i, j = _root(parent, a[e]), _root(parent, b[e])
         if i != j and min(size[i], size[j]) < limit:
-            room = last[i] - first[i] + last[j] - first[j]
-            if used + room > len(store):
-                store = _longer(store, used, room)
-            _, used = _join(i, j, parent, size, first, last, store, used)
+            store = _with_room(i, j, row, store, used)
+            _, used = _join(i, j, parent, size, row, store, used)
     return store[:used]
 
 
@@ -133,16 +136,16 @@ def _root(parent, i):
 
 @compiled
 @no_type_check
-def _join(i, j, parent, size, first, last, store, used):
+def _join(i, j, parent, size, row, store, used):
     """Make one cluster of two, unless they exclude each other: then it is -1. And what is used of the store."""
     if size[i] < size[j]:
         i, j = j, i
-    new = _new_keys(first[i], last[i], first[j], last[j], store)
+    new = _new_keys(row[i, 0], row[i, 1], row[j, 0], row[j, 1], store) if used else 0
     if new < 0:
         return -1, used
     if new > 0:
-        end = _unite(first[i], last[i], first[j], last[j], store, used)
-        first[i], last[i], used = used, end, end
+        end = _unite(row[i, 0], row[i, 1], row[j, 0], row[j, 1], store, used)
+        row[i, 0], row[i, 1], used = used, end, end
     parent[j] = i
     size[i] += size[j]
     return i, used
@@ -154,11 +157,12 @@ def _new_keys(p, p_end, q, q_end, store):
     """How many keys the row from q has that the row from p has not; -1 where they differ in one that both have."""
     new = 0
     while q < q_end:
-        while p < p_end and store[p, 0] < store[q, 0]:
+        key = store[q] >> _KEY
+        while p < p_end and store[p] >> _KEY < key:
             p += 1
-        if p == p_end or store[p, 0] > store[q, 0]:
+        if p == p_end or store[p] >> _KEY > key:
             new += 1
-        elif store[p, 1] != store[q, 1]:
+        elif store[p] != store[q]:
             return -1
         q += 1
     return new
@@ -168,25 +172,31 @@ def _new_keys(p, p_end, q, q_end, store):
 @no_type_check
 def _unite(p, p_end, q, q_end, store, at):
     """Write the union of two rows, and tell where it ends."""
-    while p < p_end or q < q_end:
-        if q == q_end or (p < p_end and store[p, 0] <= store[q, 0]):
-            q += q < q_end and store[p, 0] == store[q, 0]
-            store[at, 0], store[at, 1] = store[p, 0], store[p, 1]
-            p += 1
-        else:
-            store[at, 0], store[at, 1] = store[q, 0], store[q, 1]
-            q += 1
+    while p < p_end and q < q_end:
+        one, other = store[p], store[q]
+        store[at] = min(one, other)
+        p += one <= other
+        q += other <= one
+        at += 1
+    for n in range(p, p_end):
+        store[at] = store[n]
+        at += 1
+    for n in range(q, q_end):
+        store[at] = store[n]
         at += 1
     return at
 
 
 @compiled
 @no_type_check
-def _longer(store, used, room):
-    """A copy with room for so many more pairs, and as much again."""
-    longer = np.empty((2 * (used + room), 2), store.dtype)
+def _with_room(i, j, row, store, used):
+    """The store, or a copy of twice the length if it has no room for the facts of two clusters."""
+    more = row[i, 1] - row[i, 0] + row[j, 1] - row[j, 0] if used else 0
+    if used + more <= len(store):
+        return store
+    longer = np.empty(2 * (used + more), store.dtype)
     for n in range(used):  # numba compiles a loop in a tenth of the time that it takes for a slice
-        longer[n, 0], longer[n, 1] = store[n, 0], store[n, 1]
+        longer[n] = store[n]
     return longer
 
 

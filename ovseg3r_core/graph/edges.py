@@ -59,10 +59,10 @@ def _pairs(near, distance_m, limit_m):
             j = near[i, place]
             if j == NOBODY or distance_m[i, place] > limit_m:
                 break
-            mutual = False
-            for back in range(k):
-                mutual |= near[j, back] == i
-            if i < j or not mutual:  # a mutual pair is met twice
+            met = False
+            for back in range(k if j < i else 0):
+                met |= near[j, back] == i
+            if not met:
                 a[found], b[found], length_m[found] = min(i, j), max(i, j), distance_m[i, place]
                 found += 1
     return a[:found].copy(), b[:found].copy(), length_m[:found].copy()

@@ -1,4 +1,4 @@
-"""The k nearest neighbours of each point, through a tree of boxes round runs of a Morton curve.
+"""The k nearest neighbours of each point, through a tree of boxes round runs of points along a curve.
 
 Unlike a grid it needs no cell size, and takes clouds whose density varies a thousandfold.
 """

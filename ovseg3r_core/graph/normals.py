@@ -15,9 +15,9 @@ _FLAT = 1e-4  # of the largest spread: points that spread less than this across 
 
 def unit_or_zero(normal: Float32[ndarray, "points 3"]) -> Float32[ndarray, "points 3"]:
     """Unit vectors; zero where there was no direction, or no number."""
-    length = np.linalg.norm(normal.astype(np.float64), axis=1, keepdims=True)
-    usable = np.isfinite(length) & (length > 0)
-    return np.where(usable, normal / np.where(usable, length, 1), 0).astype(np.float32)
+    unit = np.zeros_like(normal)
+    in_chunks(_unit, len(normal), normal, unit)
+    return unit
 
 
 def surface_normals(
@@ -28,9 +28,10 @@ def surface_normals(
     edges: Edges,
     source: Literal["fitted", "given"],
 ) -> Float32[ndarray, "nodes 3"]:
-    """The normal of each node: the fitted one on the side of the given one; zero where there is neither.
+    """The normal of each node: that of a plane through it and its nearest, on the side of the given one.
 
-    Where the cloud gives none, the side is that of the neighbours (`orient`).
+    Where the plane is not certain it is the given one, and zero where there is neither. Where the cloud gives none, the
+    side is that of the neighbours (`orient`).
 
     Args:
         given: what the cloud says, unit vectors; zero where it says nothing.
@@ -38,26 +39,14 @@ def surface_normals(
         near: the nearest others of each node.
         source: "given" fits only where the cloud says nothing.
     """
-    known = np.linalg.norm(given, axis=1) > 0
+    known = (given != 0).any(axis=1)
     if source == "given" and known.all():
         return given
-    fitted = fit_normals(xyz, count, near)
-    on_side = np.where(((fitted * given).sum(axis=1) < 0)[:, None], -fitted, fitted)
-    keep = known & ((source == "given") | (np.linalg.norm(fitted, axis=1) == 0))
-    return orient(np.where(keep[:, None], given, on_side), known, edges)
-
-
-def fit_normals(
-    xyz: Float32[ndarray, "nodes 3"], count: Int64[ndarray, " nodes"], near: Int32[ndarray, "nodes k"]
-) -> Float32[ndarray, "nodes 3"]:
-    """The normals of planes through each node and its nearest, of either sign; zero where there is no plane.
-
-    Args:
-        count: how many points each node stands for.
-    """
-    normal = np.zeros((len(xyz), 3), np.float32)
-    in_chunks(_fit, len(xyz), xyz, count, near, normal)
-    return normal
+    normal = np.zeros_like(xyz)
+    in_chunks(_fit, len(xyz), xyz, count, near, given, normal)
+    if source == "given":
+        normal = np.where(known[:, None], given, normal)
+    return orient(normal, known, edges)
 
 
 def orient(
@@ -85,7 +74,17 @@ def orient(
 
 @compiled
 @no_type_check
-def _fit(start, stop, xyz, count, near, normal):
+def _unit(start, stop, normal, unit):
+    for i in range(start, stop):
+        x, y, z = np.float64(normal[i, 0]), np.float64(normal[i, 1]), np.float64(normal[i, 2])
+        length = np.sqrt(x * x + y * y + z * z)
+        if 0 < length < np.inf:
+            unit[i, 0], unit[i, 1], unit[i, 2] = x / length, y / length, z / length
+
+
+@compiled
+@no_type_check
+def _fit(start, stop, xyz, count, near, given, normal):
     k = near.shape[1]
     for i in range(start, stop):
         total = sx = sy = sz = xx = xy = xz = yy = yz = zz = 0.0
@@ -93,9 +92,9 @@ def _fit(start, stop, xyz, count, near, normal):
             other = i if step < 0 else near[i, step]
             if other == NOBODY:
                 break
-            w = float(count[other])
+            w = np.float64(count[other])
             x, y, z = xyz[other, 0] - xyz[i, 0], xyz[other, 1] - xyz[i, 1], xyz[other, 2] - xyz[i, 2]
-            x, y, z = float(x), float(y), float(z)
+            x, y, z = np.float64(x), np.float64(y), np.float64(z)
             total += w
             sx, sy, sz = sx + w * x, sy + w * y, sz + w * z
             xx, xy, xz = xx + w * x * x, xy + w * x * y, xz + w * x * z
@@ -109,6 +108,11 @@ def _fit(start, stop, xyz, count, near, normal):
             yz / total - sy * sz,
             zz / total - sz * sz,
         )
+        side = nx * given[i, 0] + ny * given[i, 1] + nz * given[i, 2]
+        if side < 0:
+            nx, ny, nz = -nx, -ny, -nz
+        if nx == 0 and ny == 0 and nz == 0:
+            nx, ny, nz = np.float64(given[i, 0]), np.float64(given[i, 1]), np.float64(given[i, 2])
         normal[i, 0], normal[i, 1], normal[i, 2] = nx, ny, nz
 
 

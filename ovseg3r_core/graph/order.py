@@ -1,4 +1,4 @@
-"""The distinct points of a cloud in an order of their own: that of a Morton curve, whatever order they came in.
+"""The distinct points of a cloud in an order of their own: that of a Hilbert curve, whatever order they came in.
 
 Everything after that is computed on the ordered points, so that it cannot depend on the order they were given in; and
 what lies near in space lies near in memory.
@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float32, Int64, UInt64
 from numpy import ndarray
 
-from ovseg3r_core.graph.compiled import compiled
+from ovseg3r_core.graph.compiled import compiled, in_chunks
 
 _BITS = 21  # of each coordinate: a hundredth of a millimetre in a house, a centimetre in a cloud of 20 km
 
@@ -61,30 +61,53 @@ def _tied(curve: UInt64[ndarray, " points"]) -> ndarray:
 
 
 def _curve(xyz: Float32[ndarray, "points 3"]) -> UInt64[ndarray, " points"]:
-    """How far along the Morton curve through the cloud's box each point lies."""
-    if not len(xyz):
-        return np.zeros(0, np.uint64)
-    low = xyz.min(axis=0).astype(np.float64)
-    extent = float((xyz.max(axis=0) - low).max())
+    """How far along the Hilbert curve through the cloud's box each point lies."""
     curve = np.zeros(len(xyz), np.uint64)
-    _morton(xyz, low, ((1 << _BITS) - 1) / extent if extent > 0 else 0.0, curve)
+    if len(xyz):
+        columns = xyz.T.copy()  # numpy is ten times as fast along memory
+        low = columns.min(axis=1).astype(np.float64)
+        extent = float((columns.max(axis=1) - low).max())
+        in_chunks(_hilbert, len(xyz), xyz, low, ((1 << _BITS) - 1) / extent if extent > 0 else 0.0, curve)
     return curve
 
 
 @compiled
 @no_type_check
-def _morton(xyz, low, scale, curve):
-    for i in range(len(xyz)):
-        for axis in range(3):
-            curve[i] = curve[i] << np.uint64(1) | _spread(np.uint64((xyz[i, axis] - low[axis]) * scale))
+def _hilbert(start, stop, xyz, low, scale, curve):
+    """Skilling's transform of coordinates to the bits of the place on the curve (Programming the Hilbert curve, 2004).
+
+    Runs of a Hilbert curve hang together, where those of the simpler Morton curve jump: boxes round them are smaller,
+    and a search through these looks at half as many.
+    """
+    for i in range(start, stop):
+        x = np.int64((xyz[i, 0] - low[0]) * scale)
+        y = np.int64((xyz[i, 1] - low[1]) * scale)
+        z = np.int64((xyz[i, 2] - low[2]) * scale)
+        for level in range(_BITS - 1, 0, -1):
+            below = (1 << level) - 1
+            x ^= below & -(x >> level & 1)  # all ones where the bit is set: no jumps
+            for_y = -(y >> level & 1)
+            swap = (x ^ y) & below & ~for_y
+            x ^= swap | (below & for_y)
+            y ^= swap
+            for_z = -(z >> level & 1)
+            swap = (x ^ z) & below & ~for_z
+            x ^= swap | (below & for_z)
+            z ^= swap
+        y ^= x
+        z ^= y
+        turn = 0
+        for level in range(_BITS - 1, 0, -1):
+            turn ^= ((1 << level) - 1) & -(z >> level & 1)
+        curve[i] = _spread(x ^ turn) << 2 | _spread(y ^ turn) << 1 | _spread(z ^ turn)
 
 
 @compiled
 @no_type_check
 def _spread(v):
     """The bits of a number, two zeros between each and the next."""
-    v = (v | v << np.uint64(32)) & np.uint64(0x1F00000000FFFF)
-    v = (v | v << np.uint64(16)) & np.uint64(0x1F0000FF0000FF)
-    v = (v | v << np.uint64(8)) & np.uint64(0x100F00F00F00F00F)
-    v = (v | v << np.uint64(4)) & np.uint64(0x10C30C30C30C30C3)
-    return (v | v << np.uint64(2)) & np.uint64(0x1249249249249249)
+    v = (v | v << 32) & 0x1F00000000FFFF
+    v = (v | v << 16) & 0x1F0000FF0000FF
+    v = (v | v << 8) & 0x100F00F00F00F00F
+    v = (v | v << 4) & 0x10C30C30C30C30C3
+    return (v | v << 2) & 0x1249249249249249
