@@ -105,12 +105,12 @@ def _judge(masks: Bool[ndarray, "instances points"], found: FoundInstances, trut
     return Judged(
         any_name=judge_scene(pair.class_agnostic(), [ANY_CLASS]),
         named=judge_scene(ScenePair(predicted=surely_named, truth=there), class_ids()),
-        by_size={size: judge_scene(_of_size(pair, *limits), [ANY_CLASS]) for size, limits in SIZES.items()},
+        by_size={size: judge_scene(of_size(pair, *limits), [ANY_CLASS]) for size, limits in SIZES.items()},
         counts=compare_maps(truth.instance, truth.names, one_owner(predicted), names),
     )
 
 
-def _of_size(pair: ScenePair, low: int, high: int) -> ScenePair:
+def of_size(pair: ScenePair, low: int, high: int) -> ScenePair:
     """Whatever the names, true things of other sizes made void: what lies on them is neither right nor wrong."""
     ids, counts = np.unique(pair.truth.instance, return_counts=True)
     of_size = dict(zip(ids.tolist(), ((counts >= low) & (counts < high)).tolist(), strict=True))
