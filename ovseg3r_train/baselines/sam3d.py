@@ -46,8 +46,8 @@ class Sam3dConfig:
     """Smaller groups are dissolved before each merge."""
     min_points: Annotated[int, Within(1, 100_000)] = 20
     """Smaller groups are dissolved before superpoints go to them."""
-    superpoints: SuperpointConfig = field(default_factory=SuperpointConfig)
-    """The geometric superpoints; the original takes ScanNet's, made of the mesh by the same rule."""
+    superpoints: SuperpointConfig = field(default_factory=lambda: SuperpointConfig(normals="given"))
+    """The geometric superpoints; the original takes ScanNet's, made of the mesh and its normals by the same rule."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
