@@ -74,7 +74,7 @@ def _three(
         return drawn.to(rounded).to(dtype)
 
     x, weight = draw(table.sources, inputs).requires_grad_(), draw(table.offsets, inputs, outputs).requires_grad_()
-    with use_flavour(flavour):  # pyright: ignore[reportArgumentType]
+    with use_flavour(flavour):
         out = convolve(x, weight, table)
         return [out.detach(), *torch.autograd.grad(out, (x, weight), draw(table.rows, outputs))]
 

@@ -89,8 +89,7 @@ class QueryDecoder(nn.Module):
 
         Args:
             texts: unit rows, the vocabulary of the moment.
-            seeds: the superpoints that queries start from, all without it; -1 is padding, and what is predicted there
-                means nothing.
+            seeds: the superpoints that queries start from, all without it; -1 is padding.
             objects: for a model with attention to objects; any other ignores them.
         """
         features, centre, asked = _at(superpoints, seeds)
@@ -99,7 +98,7 @@ class QueryDecoder(nn.Module):
         queries, boxes = self.query(features), Boxes.about(centre)
         refined = self.norm(queries)
         masks = self.mask(refined, looks)
-        said = [self._say(refined, masks, boxes, texts)] if every_layer else []
+        said = [self._say(refined, masks, boxes, texts, asked)] if every_layer else []
         for number, layer in enumerate(cast(Sequence[DecoderLayer], self.layers), start=1):
             sine = self._where(queries, boxes, memory)
             allowed = attention_mask(masks, superpoints.real)
@@ -109,7 +108,7 @@ class QueryDecoder(nn.Module):
             masks = self.mask(refined, looks)
             last = number == len(self.layers)
             if every_layer or last:
-                said.append(self._say(refined, masks, boxes, texts, last=last))
+                said.append(self._say(refined, masks, boxes, texts, asked, last=last))
         return tuple(said)
 
     def _say(
@@ -118,6 +117,7 @@ class QueryDecoder(nn.Module):
         masks: Float[Tensor, "scenes queries superpoints"],
         boxes: Boxes,
         texts: Float[Tensor, "texts text_channels"],
+        asked: Bool[Tensor, "scenes queries"],
         *,
         last: bool = False,
     ) -> Prediction:
@@ -125,6 +125,7 @@ class QueryDecoder(nn.Module):
             mask_logits=masks,
             name_logits=self.name(refined, texts),
             boxes=boxes,
+            real=asked,
             semantic_logits=self.semantic(refined, texts) if last else None,
         )
 

@@ -5,7 +5,7 @@ from typing import no_type_check
 import torch
 import triton
 import triton.language as tl
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 _ROWS = 8
@@ -16,20 +16,20 @@ def sine(
     xyz: Float[Tensor, "scenes items 3"],
     low: Float[Tensor, "scenes 3"],
     high: Float[Tensor, "scenes 3"],
-    frequency: Float[Tensor, " channels"],
-    axis: Float[Tensor, " channels"],
+    period: Float[Tensor, " channels"],
+    axis: Int64[Tensor, " channels"],
     sharpness: Float[Tensor, "scenes items 3"] | None,
     dtype: torch.dtype,
 ) -> Float[Tensor, "scenes items channels"]:
-    """`sine_embedding` of a table of channels: the angle's factor, the axis; odd channels are cosines."""
+    """`sine_embedding` of a table of channels: the divisor of the angle, the axis; odd channels are cosines."""
     scenes, items, _ = xyz.shape
-    channels = len(frequency)
+    channels = len(period)
     out = torch.empty(scenes, items, channels, dtype=dtype, device=xyz.device)
     _sine[(triton.cdiv(items, _ROWS), scenes)](
         xyz.contiguous(),
         low.contiguous(),
         high.contiguous(),
-        frequency,
+        period,
         axis,
         None if sharpness is None else sharpness.contiguous(),
         out,
@@ -59,7 +59,7 @@ def _sine(
     xyz_ptr,
     low_ptr,
     high_ptr,
-    frequency_ptr,
+    period_ptr,
     axis_ptr,
     sharpness_ptr,
     out_ptr,
@@ -78,7 +78,7 @@ def _sine(
     row = (scene * items + item).to(tl.int64)[:, None]
     value = tl.load(xyz_ptr + row * 3 + axis[None, :], mask=fits, other=0.0)
     phase = (value - low) / tl.where(extent > 0, extent, 1.0) * 6.283185307179586
-    phase = phase / tl.load(frequency_ptr + c, mask=c < channels, other=1.0)[None, :]
+    phase = phase / tl.load(period_ptr + c, mask=c < channels, other=1.0)[None, :]
     wave = tl.where((c % 2 == 0)[None, :], tl.sin(phase), tl.cos(phase))
     if sharpness_ptr is not None:
         wave *= tl.load(sharpness_ptr + row * 3 + axis[None, :], mask=fits, other=0.0)

@@ -25,6 +25,8 @@ class Prediction:
     """Softmax over them is the probability of each text; the last one says that there is no such object."""
     boxes: Boxes
     """Boxes of scenes and queries."""
+    real: Bool[Tensor, "scenes queries"]
+    """False for a query that is padding: what it says means nothing."""
     semantic_logits: Float[Tensor, "scenes queries texts_and_none"] | None = None
     """What the seed of a query is made of, object or not; after the last layer only."""
 

@@ -44,11 +44,11 @@ class SceneInput:
 
 def scene_input(
     cloud: SceneCloud,
-    superpoint: Int[ndarray, " points"],
+    superpoint: Int[ndarray, " ids"],
     *,
-    image: Float[ndarray, "points image_channels"] | None = None,
+    image: Float[ndarray, "image_rows image_channels"] | None = None,
     objects: Float[ndarray, "objects object_channels"] | None = None,
-    object_centre: Float[ndarray, "objects 3"] | None = None,
+    object_centre: Float[ndarray, "object_centres 3"] | None = None,
 ) -> SceneInput:
     """A cloud and its superpoints as the segmenter takes them; further arguments as the fields of `SceneInput`.
 
@@ -182,7 +182,7 @@ def _check_cloud(cloud: SceneCloud) -> None:
         )
 
 
-def _check_superpoints(superpoint: Int[ndarray, " points"], points: int) -> None:
+def _check_superpoints(superpoint: Int[ndarray, " ids"], points: int) -> None:
     if len(superpoint) != points:
         raise Rejected("bad_superpoints", f"{len(superpoint)} superpoint ids for {points} points")
     if superpoint.min() < 0:

@@ -39,7 +39,7 @@ def sine_embedding(
         sharpness: factors of the channels of each axis (box modulation).
         dtype: of what comes out.
     """
-    period, axis = _channel_table(channels, xyz.device)
+    period, axis = channel_table(channels, xyz.device)
     if xyz.is_cuda and not torch.is_grad_enabled():
         from ovseg3r_core.segmenter import decoder_gpu
 
@@ -50,16 +50,13 @@ def sine_embedding(
 
 
 @cache
-def _channel_table(
-    channels: int, device: torch.device
-) -> tuple[Float[Tensor, " channels"], Int64[Tensor, " channels"]]:
+def channel_table(channels: int, device: torch.device) -> tuple[Float[Tensor, " channels"], Int64[Tensor, " channels"]]:
     """The divisor of the angle and the axis of each channel; sines and cosines alternate."""
-    periods, axes = [], []
-    for axis, width in enumerate(axis_channels(channels)):
-        step = torch.arange(width) // 2
-        periods.append(_TEMPERATURE ** (2 * step / width))
-        axes.append(torch.full((width,), axis))
-    return torch.cat(periods).to(device), torch.cat(axes).to(device)
+    with torch.inference_mode(False):  # made by an inference, it may serve a training
+        widths = torch.tensor(axis_channels(channels), device=device)
+        axis = torch.repeat_interleave(torch.arange(3, device=device), widths)
+        place = torch.cat([torch.arange(width, device=device) for width in axis_channels(channels)])
+        return _TEMPERATURE ** (2 * (place // 2) / widths[axis]), axis
 
 
 def axis_channels(channels: int) -> tuple[int, int, int]:

@@ -69,7 +69,7 @@ def find_instances(
         points: how many points each superpoint has; 0 for padding.
     """
     config = config or PostprocessConfig()
-    query, text, score = rank_pairs(said.name_logits[scene], points > 0, config)
+    query, text, score = rank_pairs(said.name_logits[scene], said.real[scene], config)
     probability = said.mask_logits[scene, query].float().sigmoid() * (points > 0)
     boxes = Boxes(said.boxes.centre[scene, query], said.boxes.size[scene, query])
     masks = (probability > config.mask_threshold) & _inside(boxes, centre, config.box_margin)

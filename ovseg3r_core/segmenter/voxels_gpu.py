@@ -43,7 +43,7 @@ def build_padded(
     xyz: Float32[Tensor, "points 3"], count: Int32[Tensor, "1"], *, voxel_size_m: float, room: tuple[int, ...]
 ) -> PaddedPyramid:
     """The pyramid of the first `count` points; all of one scene, as `checks` let them pass."""
-    code, order = _codes(xyz, count, voxel_size_m, len(room)).sort()
+    code, order = _codes(xyz, count, voxel_size_m, len(room)).sort(stable=True)
     first = _group(code, count, shift=0, room=room[0])
     voxel_of_point = torch.full_like(order, room[0])
     voxel_of_point[order] = first.of_item.long()
@@ -56,10 +56,11 @@ def build_padded(
     for level in reversed(range(len(groups))):
         around.append(_by_parent(codes[level], counts[level], groups[level], around[-1]))
     around.reverse()
+    fitting = [count.clamp(max=rows) for count, rows in zip(counts, room, strict=True)]
     tables = [
-        *zip(around, counts, strict=True),
-        *((group.children, group.count) for group in groups),
-        *((group.ascent, count) for group, count in zip(groups, counts, strict=False)),
+        *zip(around, fitting, strict=True),
+        *((group.children, count) for group, count in zip(groups, fitting[1:], strict=True)),
+        *((group.ascent, count) for group, count in zip(groups, fitting[:-1], strict=True)),
     ]
     schedules = make_schedules(tables)
     return PaddedPyramid(

@@ -43,15 +43,16 @@ def convolve(
 
 
 @contextmanager
-def use_flavour(flavour: Flavour) -> Iterator[None]:
+def use_flavour(flavour: str) -> Iterator[None]:
     """Compute with one flavour while the block runs, in place of the one for the device.
 
     Raises:
-        ValueError: there is no such flavour, or it cannot run here.
+        ValueError: there is no such flavour. One that cannot run here raises ImportError when it is used.
     """
-    if flavour not in FLAVOURS:
+    known: Flavour | None = next((name for name in FLAVOURS if name == flavour), None)
+    if known is None:
         raise ValueError(f"no sparse convolution is called {flavour!r}; there are {', '.join(FLAVOURS)}")
-    token = _wanted.set(flavour)
+    token = _wanted.set(known)
     try:
         yield
     finally:

@@ -55,10 +55,12 @@ def schedule_of(table: GatherTable) -> Schedule:
     return _schedules[table]
 
 
-def make_schedules(
-    tables: Sequence[tuple[Int32[Tensor, "offsets rows"], Int32[Tensor, "1"]]],
-) -> tuple[Schedule, ...]:
-    """The schedules of up to 16 tables, each with how many rows it has: one sort orders the rows of all."""
+def make_schedules(tables: Sequence[tuple[Tensor, Tensor]]) -> tuple[Schedule, ...]:
+    """The schedules of up to 16 tables, each with how many rows it has: one sort orders the rows of all.
+
+    Args:
+        tables: indices (offsets, rows) and counts (1,), int32; a count is at most the rows.
+    """
     sizes = [index.shape[1] for index, _ in tables]
     keys = torch.empty(sum(sizes), dtype=torch.int32, device=tables[0][0].device)
     for number, ((index, count), part) in enumerate(zip(tables, keys.split(sizes), strict=True)):
