@@ -59,6 +59,7 @@ def clusters(
     parent, size = np.arange(len(count)), count.copy()
     row = np.stack([exclusive.offsets[:-1], exclusive.offsets[1:]], axis=1)
     store = exclusive.facts
+    _share(row, store)
     state = parent, size, row
     lightest = light_first(weight)
     lightest = lightest[~cut[lightest]] if cut.any() else lightest
@@ -71,6 +72,19 @@ def clusters(
     shortest = some[light_first(edges.length_m[some])]
     _join_small(edges.a[shortest], edges.b[shortest], small, limit, *state, store)
     return _numbered(parent)
+
+
+@compiled
+@no_type_check
+def _share(row, store):
+    """Let nodes of which the same is known as of the one before share its row, as neighbours mostly do."""
+    for i in range(1, len(row)):
+        length, n = row[i, 1] - row[i, 0], 0
+        if row[i - 1, 1] - row[i - 1, 0] == length:
+            while n < length and store[row[i, 0] + n] == store[row[i - 1, 0] + n]:
+                n += 1
+            if n == length:
+                row[i, 0], row[i, 1] = row[i - 1, 0], row[i - 1, 1]
 
 
 @compiled
@@ -156,6 +170,8 @@ def _join(i, j, parent, size, row, store, used):
 def _new_keys(p, p_end, q, q_end, store):
     """How many keys the row from q has that the row from p has not; -1 where they differ in one that both have."""
     new = 0
+    if p == q and p_end == q_end:
+        return new
     while q < q_end:
         key = store[q] >> _KEY
         while p < p_end and store[p] >> _KEY < key:
