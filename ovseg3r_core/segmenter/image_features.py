@@ -17,7 +17,7 @@ from ovseg3r_core.types import LiftedMask, SceneCloud
 
 
 def point_features(
-    maps: Sequence[Float32[ndarray, "channels rows columns"]],
+    maps: Sequence[Float32[ndarray, "channels _ _"]],
     image_sizes: Sequence[tuple[int, int]],
     seen: Incidence,
     points: int,

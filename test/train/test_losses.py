@@ -1,0 +1,105 @@
+"""What predictions cost, held to plain loops; what should cost nothing does."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from targets_parts import TEXTS, perfect, predictions, some_targets
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+
+from ovseg3r_train.losses import LossConfig, segmenter_losses
+from ovseg3r_train.matching import match
+from ovseg3r_train.seeds import all_seeds
+
+SEEDS = all_seeds((6, 4))
+CONFIG = LossConfig()
+ONE = replace(CONFIG, last_dice_factor=1.0)
+
+
+def test_to_be_right_costs_next_to_nothing() -> None:
+    targets = some_targets()
+    said = perfect(targets, SEEDS)
+    losses = segmenter_losses([said, said], targets, SEEDS)
+    assert losses.total < 1e-4
+
+
+def test_each_part_is_that_of_plain_loops() -> None:
+    targets = some_targets()
+    said = predictions(targets, SEEDS)
+    losses = segmenter_losses([said, said], targets, SEEDS, ONE)
+    sums = dict.fromkeys(("name", "bce", "dice", "centre", "size", "semantic"), 0.0)
+    for with_boxes in (False, True):
+        matches = match(said, targets, SEEDS, CONFIG.matching, with_boxes=with_boxes)
+        for p, superpoints in enumerate((6, 4)):
+            pairs = [(int(matches.query[p, g]), g) for g in range(3) if matches.found[p, g]]
+            name = torch.full((superpoints,), TEXTS)
+            for query, g in pairs:
+                name[query] = targets.name[p, g]
+            weight = torch.tensor([1.0] * TEXTS + [0.1])
+            sums["name"] += 0.5 * float(cross_entropy(said.name_logits[p, :superpoints], name, weight)) / 2
+            for query, g in pairs:
+                logits, truth = said.mask_logits[p, query, :superpoints], targets.masks[p, g, :superpoints].float()
+                sums["bce"] += float(binary_cross_entropy_with_logits(logits, truth)) / len(pairs) / 2
+                covered = logits.sigmoid()
+                dice = 1 - (2 * (covered * truth).sum() + 1) / (covered.sum() + truth.sum() + 1)
+                sums["dice"] += float(dice) / len(pairs) / 2
+                if with_boxes:
+                    for part in ("centre", "size"):
+                        off = getattr(said.boxes, part)[p, query] - getattr(targets.boxes, part)[p, g]
+                        sums[part] += 0.5 * float(off.abs().sum()) / len(pairs) / 2
+    for p, superpoints in enumerate((6, 4)):
+        logits = said.semantic_logits[p, :superpoints]
+        sums["semantic"] += 0.5 * float(cross_entropy(logits, targets.semantic[p, :superpoints])) / 2
+    for part, expected in sums.items():
+        assert float(getattr(losses, part)) == pytest.approx(expected, abs=1e-5), part
+
+
+def test_the_last_dice_counts_four_times() -> None:
+    targets = some_targets()
+    said = predictions(targets, SEEDS)
+    one, four = (segmenter_losses([said], targets, SEEDS, config).dice for config in (ONE, CONFIG))
+    assert torch.allclose(four, 4 * one)
+
+
+def test_boxes_cost_nothing_before_anyone_has_predicted_one() -> None:
+    targets = some_targets()
+    losses = segmenter_losses([predictions(targets, SEEDS)], targets, SEEDS)
+    assert losses.centre == 0 and losses.size == 0
+
+
+def test_padding_costs_nothing() -> None:
+    targets = some_targets()
+    said = predictions(targets, SEEDS)
+    wild = replace(
+        said,
+        mask_logits=said.mask_logits.clone(),
+        name_logits=said.name_logits.clone(),
+        semantic_logits=said.semantic_logits.clone(),
+    )
+    wild.mask_logits[1, :, 4:] = 1e4  # superpoints that the second scene does not have
+    for values in (wild.mask_logits, wild.name_logits, wild.semantic_logits):
+        values[1, 4:] = -1e4  # and queries
+    assert torch.allclose(
+        segmenter_losses([said, said], targets, SEEDS).total, segmenter_losses([wild, wild], targets, SEEDS).total
+    )
+
+
+def test_a_scene_without_instances_teaches_that_there_is_nothing() -> None:
+    targets = some_targets(empty=True)
+    said = predictions(targets, SEEDS)
+    said.mask_logits.requires_grad_()
+    losses = segmenter_losses([said, said], targets, SEEDS)
+    assert losses.total.isfinite() and losses.name > 0
+    (grad,) = torch.autograd.grad(losses.bce + losses.dice, said.mask_logits)
+    assert not grad[1].any() and grad[0].any()
+
+
+def test_gradients_flow_from_what_matches_only() -> None:
+    targets = some_targets()
+    said = predictions(targets, SEEDS)
+    said.mask_logits.requires_grad_()
+    matches = match(said, targets, SEEDS, CONFIG.matching, with_boxes=False)
+    (grad,) = torch.autograd.grad(segmenter_losses([said], targets, SEEDS).bce, said.mask_logits)
+    for p in range(2):
+        matched = set(matches.query[p][matches.found[p]].tolist())
+        assert {q for q in range(6) if grad[p, q].any()} == matched
