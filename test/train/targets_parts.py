@@ -5,7 +5,7 @@ from torch import Tensor
 
 from ovseg3r_core.segmenter.boxes import Boxes
 from ovseg3r_core.segmenter.heads import Prediction
-from ovseg3r_train.targets import SceneTargets, Targets, collate_targets
+from ovseg3r_train.learning.targets import SceneTargets, Targets, collate_targets
 
 TEXTS = 4
 

@@ -15,8 +15,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from ovseg3r_core.config import Within, check_ranges
 from ovseg3r_core.segmenter.heads import Prediction
-from ovseg3r_train.matching import Matches, MatchingConfig, match
-from ovseg3r_train.targets import NOT_ASKED, Targets
+from ovseg3r_train.learning.matching import Matches, MatchingConfig, match
+from ovseg3r_train.learning.targets import NOT_ASKED, Targets
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,8 +7,8 @@ from scipy.optimize import linear_sum_assignment
 from targets_parts import predictions, some_targets
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from ovseg3r_train.matching import MatchingConfig, match, matching_cost, seed_inside
-from ovseg3r_train.seeds import all_seeds, random_seeds
+from ovseg3r_train.learning.matching import MatchingConfig, match, matching_cost, seed_inside
+from ovseg3r_train.learning.seeds import all_seeds, random_seeds
 
 CONFIG = MatchingConfig()
 

@@ -16,7 +16,7 @@ from torch.nn.functional import logsigmoid
 
 from ovseg3r_core.config import Within, check_ranges
 from ovseg3r_core.segmenter.heads import Prediction
-from ovseg3r_train.targets import Targets
+from ovseg3r_train.learning.targets import Targets
 
 _FORBIDDEN = 1e8
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from tiny_scenes import tiny_scene
 
+from ovseg3r_train.learning.targets import collate_targets, scene_targets
 from ovseg3r_train.scene import Truth
-from ovseg3r_train.targets import collate_targets, scene_targets
 
 TEXTS = {"chair": 0, "desk": 1, "lamp": 2}
 

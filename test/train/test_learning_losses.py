@@ -7,9 +7,9 @@ import torch
 from targets_parts import TEXTS, perfect, predictions, some_targets
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from ovseg3r_train.losses import LossConfig, segmenter_losses
-from ovseg3r_train.matching import match
-from ovseg3r_train.seeds import all_seeds
+from ovseg3r_train.learning.losses import LossConfig, segmenter_losses
+from ovseg3r_train.learning.matching import match
+from ovseg3r_train.learning.seeds import all_seeds
 
 SEEDS = all_seeds((6, 4))
 CONFIG = LossConfig()

@@ -1,0 +1,1 @@
+"""What the segmenter learns from: targets, which query answers for which of them, and what mistakes cost."""
