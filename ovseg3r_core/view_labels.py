@@ -12,7 +12,7 @@ from jaxtyping import Int32, Int64, Integer, UInt64
 from numpy import ndarray
 from scipy.sparse import csr_array
 
-from ovseg3r_core.graph.clustering import Exclusive
+from ovseg3r_core.graph.clustering import VALUE_BITS, Exclusive
 from ovseg3r_core.graph.compiled import compiled, in_chunks
 from ovseg3r_core.reconstruction.incidence import Incidence
 from ovseg3r_core.types import LiftedMask
@@ -126,7 +126,7 @@ def _fill(start, stop, points, offsets, view, mask, to, facts):
         at = to[i]
         for n in range(offsets[points[i]], offsets[points[i] + 1]):
             if mask[n] >= 0:
-                facts[at] = np.int64(view[n]) << 32 | mask[n]
+                facts[at] = np.int64(view[n]) << VALUE_BITS | mask[n]
                 at += 1
 
 

@@ -14,8 +14,9 @@ from ovseg3r_core.graph.bending import bending
 from ovseg3r_core.graph.clustering import Exclusive, clusters
 from ovseg3r_core.graph.edges import Edges, edges_of, light_first
 from ovseg3r_core.graph.neighbours import nearest
-from ovseg3r_core.graph.normals import orient, surface_normals, unit_or_zero
+from ovseg3r_core.graph.normals import surface_normals, unit_or_zero
 from ovseg3r_core.graph.order import ordered_nodes
+from ovseg3r_core.graph.sides import orient
 
 seeds = st.integers(0, 10_000)
 

@@ -15,14 +15,15 @@ from numpy import ndarray
 from ovseg3r_core.graph.compiled import compiled
 from ovseg3r_core.graph.edges import Edges, light_first
 
-_KEY = 32  # bits to the right of a key in a fact
+VALUE_BITS = 32  # of a fact; what stands before them is the respect
 
 
 @dataclass(frozen=True, kw_only=True)
 class Exclusive:
     """What nodes are in some respects, as compressed rows: nodes that differ in any respect never share a cluster.
 
-    A fact is `respect << 32 | value`, neither of them negative; those of node i are `offsets[i]` to `offsets[i + 1]`.
+    A fact is `respect << VALUE_BITS | value`, neither of them negative. Those of node i are `offsets[i]` to
+    `offsets[i + 1]`.
     """
 
     offsets: Int64[ndarray, " rows"]
@@ -154,7 +155,7 @@ def _join(i, j, parent, size, row, store, used):
     """Make one cluster of two, unless they exclude each other: then it is -1. And what is used of the store."""
     if size[i] < size[j]:
         i, j = j, i
-    new = _new_keys(row[i, 0], row[i, 1], row[j, 0], row[j, 1], store) if used else 0
+    new = _new_facts(row[i, 0], row[i, 1], row[j, 0], row[j, 1], store) if used else 0
     if new < 0:
         return -1, used
     if new > 0:
@@ -167,16 +168,16 @@ def _join(i, j, parent, size, row, store, used):
 
 @compiled
 @no_type_check
-def _new_keys(p, p_end, q, q_end, store):
-    """How many keys the row from q has that the row from p has not; -1 where they differ in one that both have."""
+def _new_facts(p, p_end, q, q_end, store):
+    """In how many respects the row from q tells more than the row from p; -1 where they differ in one."""
     new = 0
     if p == q and p_end == q_end:
         return new
     while q < q_end:
-        key = store[q] >> _KEY
-        while p < p_end and store[p] >> _KEY < key:
+        respect = store[q] >> VALUE_BITS
+        while p < p_end and store[p] >> VALUE_BITS < respect:
             p += 1
-        if p == p_end or store[p] >> _KEY > key:
+        if p == p_end or store[p] >> VALUE_BITS > respect:
             new += 1
         elif store[p] != store[q]:
             return -1
