@@ -47,6 +47,13 @@ def test_nodes_come_in_one_order_whatever_that_of_the_points(seed: int, points: 
     assert np.array_equal(rows[one.point][one.of_point], rows)
 
 
+def test_the_order_of_a_full_grid_never_jumps() -> None:
+    """It is a Hilbert curve; boxes round runs of any other order are larger, and searches slower."""
+    grid = np.stack(np.meshgrid(*[np.arange(16)] * 3), axis=-1).reshape(-1, 3).astype(np.float32)
+    steps = np.abs(np.diff(grid[ordered_nodes(grid).point], axis=0)).sum(axis=1)
+    assert (steps == 1).all()
+
+
 @settings(max_examples=40)
 @given(seeds, st.integers(1, 90), st.sampled_from([0, 3, 4]), st.sampled_from([1.0, 1e-4, 1e4]))
 def test_nearest_are_those_that_a_full_search_finds(seed: int, points: int, grid: int, scale: float) -> None:
