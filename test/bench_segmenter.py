@@ -23,7 +23,7 @@ from ovseg3r_core.segmenter.inputs import Batch, collate, scene_input
 from ovseg3r_core.segmenter.pooling import count_by, mean_by
 from ovseg3r_core.segmenter.postprocess import find_instances
 from ovseg3r_core.segmenter.segmenter import Segmenter, pool
-from ovseg3r_core.segmenter.sparse.convolve import Flavour, use_flavour
+from ovseg3r_core.segmenter.sparse.convolve import use_flavour
 from ovseg3r_core.segmenter.voxels import VoxelPyramid, cells
 from ovseg3r_core.types import SceneCloud
 
@@ -31,6 +31,8 @@ TEXTS = 200
 CONSOLE = Console(width=200)
 PEAK_FLOPS = {torch.float16: 798e12, torch.float32: 52e12}
 """Of an H100: an 8192 bf16 matrix product measured 798 TFLOP/s; float32 without tensor cores is the datasheet's 67."""
+GROWTH_VOXELS = (50_000, 100_000, 200_000, 500_000, 1_000_000, 2_000_000)
+GROWTH_SUPERPOINTS = (500, 1000, 2000, 4000, 8000)
 PEAK_BYTES = 3.0e12
 """A second, measured device to device, reading and writing."""
 
@@ -50,6 +52,13 @@ class Row:
     total: float
     peak_mb: float
 
+    def line(self) -> str:
+        """In words."""
+        return (
+            f"  {self.how}: maps {self.maps:.2f}, backbone {self.backbone:.2f}, decoder {self.decoder:.2f}, choose "
+            f"{self.choose:.2f}, total {self.total:.2f} ms, peak {self.peak_mb:.0f} MB"
+        )
+
 
 def make_cloud(scenes: Sequence[SceneCloud], voxels: int) -> SceneCloud:
     """Scenes side by side, cut to a number of voxels of 2 cm, one point a voxel."""
@@ -65,11 +74,19 @@ def make_cloud(scenes: Sequence[SceneCloud], voxels: int) -> SceneCloud:
     return SceneCloud(xyz=xyz, color=color, normal=np.zeros_like(xyz))
 
 
-def make_batch(cloud: SceneCloud, superpoints: int, image_channels: int = 0) -> Batch:
-    """With superpoints of equal size, pieces of the surface."""
+def make_batch(cloud: SceneCloud, superpoints: int, scenes: int = 1) -> Batch:
+    """With superpoints of equal size, pieces of the surface; further scenes are the second half of the cloud."""
+    parts = [slice(None), *[slice(len(cloud) // 2, None)] * (scenes - 1)]
     superpoint = np.arange(len(cloud)) * superpoints // len(cloud)
-    image = np.random.default_rng(0).random((len(cloud), image_channels), np.float32) if image_channels else None
-    return collate([scene_input(cloud, superpoint, image=image)])
+    return collate(
+        [
+            scene_input(
+                SceneCloud(xyz=cloud.xyz[part], color=cloud.color[part], normal=cloud.normal[part]),
+                superpoint[part] - superpoint[part].min(),
+            )
+            for part in parts
+        ]
+    )
 
 
 def milliseconds(run: Callable[[], object], repeats: int) -> float:
@@ -214,52 +231,86 @@ def load_clouds(folder: Path) -> list[SceneCloud]:
     return [scene.cloud for scene in SceneSet(folder, masks="perfect").read(clean=False)]
 
 
-def table(options: argparse.Namespace, clouds: Sequence[SceneCloud]) -> list[Row]:
-    device, rows = torch.device(options.device), []
-    for voxels in options.voxels:
-        batch = make_batch(make_cloud(clouds, voxels), options.superpoints).to(device)
-        for name in options.dtypes:
-            dtype = getattr(torch, name)
-            net = build.build_segmenter(getattr(build, f"{options.size}_config")()).to(device)
-            texts = torch.nn.functional.normalize(torch.randn(TEXTS, net.config.text_channels, device=device), dim=1)
-            with torch.inference_mode():
-                pyramid = net.pyramid(batch)
-                flops, moved, floor = backbone_floor(net, pyramid, dtype)
-                CONSOLE.print(
-                    f"{voxels} voxels, {name}: levels {pyramid.voxels}; backbone {flops / 1e9:.1f} GFLOP, "
-                    f"{moved / 1e6:.0f} MB, floor {floor:.3f} ms; decoder floor "
-                    f"{decoder_floor(net, options.superpoints, dtype):.3f} ms"
-                )
-                for how in options.flavours:
-                    if how == "engine":
-                        rows.append(time_engine(net, batch, texts, dtype, options.repeats))
-                    else:
-                        flavour: Flavour = how
-                        with use_flavour(flavour):
-                            typed = build.build_segmenter(net.config).to(device, dtype)
-                            rows.append(time_plain(typed, batch, texts.to(dtype), how, options.repeats))
-                    CONSOLE.print(asdict(rows[-1]), highlight=False)
+def rows_of(options: argparse.Namespace, cloud: SceneCloud, superpoints: int) -> list[Row]:
+    """All types and ways on one cloud."""
+    rows, device = [], torch.device(options.device)
+    batch = make_batch(cloud, superpoints).to(device)
+    for name in options.dtypes:
+        dtype = getattr(torch, name)
+        net = build.build_segmenter(getattr(build, f"{options.size}_config")()).to(device)
+        texts = torch.nn.functional.normalize(torch.randn(TEXTS, net.config.text_channels, device=device), dim=1)
+        with torch.inference_mode():
+            pyramid = net.pyramid(batch)
+            flops, moved, floor = backbone_floor(net, pyramid, dtype)
+            CONSOLE.print(
+                f"{name}: voxels {pyramid.voxels}, {superpoints} superpoints; backbone {flops / 1e9:.1f} GFLOP, "
+                f"{moved / 1e6:.0f} MB, floor {floor:.3f} ms; decoder floor "
+                f"{decoder_floor(net, superpoints, dtype):.3f} ms"
+            )
+            for how in options.flavours:
+                if how == "engine":
+                    rows.append(time_engine(net, batch, texts, dtype, options.repeats))
+                else:
+                    typed = build.build_segmenter(net.config).to(device, dtype)
+                    with use_flavour(how):
+                        rows.append(time_plain(typed, batch, texts.to(dtype), how, options.repeats))
+                CONSOLE.print(rows[-1].line(), highlight=False)
     return rows
+
+
+def training_step(options: argparse.Namespace, cloud: SceneCloud, flavour: str) -> float:
+    """Milliseconds of forward and backward with automatic mixed precision, without losses' own matching."""
+    net = build.build_segmenter(getattr(build, f"{options.size}_config")()).to(options.device).train()
+    batch = make_batch(cloud, options.superpoints).to(options.device)
+    texts = torch.nn.functional.normalize(torch.randn(TEXTS, net.config.text_channels, device=options.device), dim=1)
+
+    def step() -> None:
+        net.zero_grad(set_to_none=True)
+        with torch.autocast(options.device, torch.float16):
+            said = net(batch, texts, every_layer=True)
+            loss = sum(it.mask_logits.float().square().mean() + it.name_logits.float().square().mean() for it in said)
+        (loss * 128).backward()
+
+    with use_flavour(flavour):
+        return milliseconds(step, 5)
+
+
+def plot_growth(by_voxels: Sequence[Row], by_superpoints: Sequence[Row], path: Path) -> None:
+    """Time against voxels and against superpoints, by stage."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, 2, figsize=(11, 4.2), sharey=True)
+    for axis, rows, key in ((axes[0], by_voxels, "voxels"), (axes[1], by_superpoints, "superpoints")):
+        x = [getattr(row, key) for row in rows]
+        for stage in ("total", "backbone", "decoder", "maps", "choose"):
+            style = {"linewidth": 2.5, "color": "black"} if stage == "total" else {}
+            axis.plot(x, [getattr(row, stage) for row in rows], marker="o", label=stage, **style)
+        axis.set(xscale="log", yscale="log", xlabel=key)
+        axis.set_xticks(x, [f"{value / 1e6:g}M" if value >= 1e6 else f"{value / 1e3:g}k" for value in x])
+        axis.minorticks_off()
+        axis.grid(alpha=0.3)
+    axes[0].set(ylabel="milliseconds", title=f"{by_voxels[0].superpoints} superpoints")
+    axes[1].set(title=f"{by_superpoints[0].voxels} voxels")
+    axes[0].legend()
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
 
 
 def show(rows: Sequence[Row]) -> None:
     out = Table("voxels", "superpoints", "type", "how", "maps", "backbone", "decoder", "choose", "total", "peak MB")
     for row in rows:
         figures = (row.maps, row.backbone, row.decoder, row.choose, row.total)
-        out.add_row(
-            str(row.voxels),
-            str(row.superpoints),
-            row.dtype,
-            row.how,
-            *(f"{value:.2f}" for value in figures),
-            f"{row.peak_mb:.0f}",
-        )
+        numbers = [f"{value:.2f}" for value in figures]
+        out.add_row(str(row.voxels), str(row.superpoints), row.dtype, row.how, *numbers, f"{row.peak_mb:.0f}")
     CONSOLE.print(out)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scenes", type=Path, required=True, help="a folder of labelled scenes with perfect masks")
+    parser.add_argument("--scenes", type=Path, help="a folder of labelled scenes with perfect masks")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--size", default="base", choices=("small", "base", "wide"))
     parser.add_argument("--voxels", type=int, nargs="+", default=[80_000, 200_000, 540_000])
@@ -267,12 +318,41 @@ def main() -> None:
     parser.add_argument("--dtypes", nargs="+", default=["float16", "float32"])
     parser.add_argument("--flavours", nargs="+", default=["engine", "triton", "spconv", "torch"])
     parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument(
+        "--growth", action="store_true", help="more voxels, then more superpoints, in place of the table"
+    )
+    parser.add_argument("--training", action="store_true", help="a training step at the first size, by flavour")
     parser.add_argument("--out", type=Path, help="write the rows there as JSON")
+    parser.add_argument("--plot", type=Path, nargs=2, metavar=("GROWTH.json", "OUT.png"), help="draw earlier rows")
     options = parser.parse_args()
-    rows = table(options, load_clouds(options.scenes))
-    show(rows)
+    if options.plot:
+        sides = json.loads(options.plot[0].read_text())
+        plot_growth(*([Row(**row) for row in side] for side in sides), options.plot[1])
+        return
+    clouds = load_clouds(options.scenes)
+    if options.training:
+        cloud = make_cloud(clouds, options.voxels[0])
+        for flavour in options.flavours:
+            CONSOLE.print(
+                f"training step, {options.voxels[0]} voxels, {flavour}: {training_step(options, cloud, flavour):.1f} ms"
+            )
+        return
+    if options.growth:
+        sizes = [rows_of(options, make_cloud(clouds, voxels), options.superpoints)[0] for voxels in GROWTH_VOXELS]
+        middle = make_cloud(clouds, 200_000)
+        counts = [rows_of(options, middle, count)[0] for count in GROWTH_SUPERPOINTS]
+        written = [[asdict(row) for row in sizes], [asdict(row) for row in counts]]
+        show([*sizes, *counts])
+    else:
+        rows = [
+            row
+            for voxels in options.voxels
+            for row in rows_of(options, make_cloud(clouds, voxels), options.superpoints)
+        ]
+        written = [asdict(row) for row in rows]
+        show(rows)
     if options.out:
-        options.out.write_text(json.dumps([asdict(row) for row in rows], indent=1))
+        options.out.write_text(json.dumps(written, indent=1))
 
 
 if __name__ == "__main__":

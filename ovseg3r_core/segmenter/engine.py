@@ -117,13 +117,8 @@ class SegmenterEngine:
         features, centre, points = superpoint_means(
             voxels, pyramid.voxel_of_point, given.xyz, given.superpoint, given.superpoints
         )
-        there = (torch.arange(len(given.xyz), device=self.device) < given.count)[:, None]
-        bounds = SceneBounds(
-            torch.where(there, given.xyz, torch.inf).amin(0, keepdim=True),
-            torch.where(there, given.xyz, -torch.inf).amax(0, keepdim=True),
-        )
         real = (points > 0)[None]
-        return Superpoints(features=features[None], centre=centre[None], real=real, bounds=bounds), points
+        return Superpoints(features=features[None], centre=centre[None], real=real, bounds=given.bounds), points
 
     def decode(self, given: "Given", pooled: Superpoints) -> Prediction:
         """What every superpoint says as a query."""
@@ -159,6 +154,7 @@ class Given:
     """Room for them."""
     count: Int32[Tensor, "1"]
     """Points that there are."""
+    bounds: SceneBounds
     texts: Float[Tensor, "texts text_channels"]
     objects: ImageObjects | None
 
@@ -177,6 +173,7 @@ class Given:
             superpoint=torch.full((room.points,), room.superpoints, device=device, dtype=torch.int16),
             superpoints=room.superpoints,
             count=torch.zeros(1, dtype=torch.int32, device=device),
+            bounds=SceneBounds(torch.zeros(1, 3, device=device), torch.zeros(1, 3, device=device)),
             texts=torch.zeros_like(texts, dtype=dtype),
             objects=objects,
         )
@@ -189,6 +186,8 @@ class Given:
         self.xyz[:points], self.features[:points] = batch.xyz, batch.features
         self.superpoint[:points], self.superpoint[points:] = batch.superpoint, self.superpoints
         self.count.fill_(points)
+        self.bounds.low.copy_(batch.bounds.low)
+        self.bounds.high.copy_(batch.bounds.high)
         self.texts.copy_(texts)
         if self.objects is not None and batch.objects is not None:
             objects = batch.objects.features.shape[1]

@@ -214,11 +214,17 @@ def _our_name(name: str) -> str | None:
 
 
 def _our_kernel(value: Tensor, kernels: int | None) -> Tensor:
-    """A kernel as (offsets, in, out); a 1x1x1 one as a matrix (out, in)."""
-    if kernels == 2:
-        value = value.permute(1, 2, 3, 4, 0)
-    value = value.reshape(-1, *value.shape[3:])
-    return value[0].T if len(value) == 1 else value
+    """A kernel as (offsets, in, out); a 1x1x1 one as a matrix (out, in).
+
+    spconv 2 multiplies by the memory of a 1x1x1 kernel read as (in, out), whatever its shape says (`conv1x1` in its
+    conv.py), and so it is what such a network has learned.
+    """
+    if kernels == 1:
+        offsets = value.reshape(-1, *value.shape[3:])
+        return offsets[0].T if len(offsets) == 1 else offsets
+    if value.shape[1:4].numel() == 1:
+        return value.reshape(value.shape[4], value.shape[0]).T
+    return value.permute(1, 2, 3, 4, 0).flatten(0, 2)
 
 
 def _first(name: str, table: tuple[tuple[str, str], ...]) -> str | None:

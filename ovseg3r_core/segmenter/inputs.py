@@ -13,6 +13,7 @@ from ovseg3r_core.checks import POSITION_LIMIT_M, Rejected
 from ovseg3r_core.segmenter.decoder import ImageObjects
 from ovseg3r_core.segmenter.morton import MAX_SCENES
 from ovseg3r_core.segmenter.pooling import mean_by
+from ovseg3r_core.segmenter.position import SceneBounds
 from ovseg3r_core.types import SceneCloud
 
 MAX_POINTS = 4_000_000
@@ -88,6 +89,8 @@ class Batch:
     """Row of a point's superpoint, the scenes padded to `most_superpoints` each."""
     superpoints: tuple[int, ...]
     """How many each scene has."""
+    bounds: SceneBounds
+    """The box round the points of each scene."""
     objects: ImageObjects | None
 
     @property
@@ -113,6 +116,7 @@ class Batch:
             features=self.features.to(device),
             scene=self.scene.to(device),
             superpoint=self.superpoint.to(device),
+            bounds=SceneBounds(self.bounds.low.to(device), self.bounds.high.to(device)),
             objects=objects,
         )
 
@@ -145,6 +149,9 @@ def collate(scenes: Sequence[SceneInput]) -> Batch:
         scene=number,
         superpoint=torch.cat([scene.superpoint + i * most for i, scene in enumerate(scenes)]),
         superpoints=tuple(scene.superpoints for scene in scenes),
+        bounds=SceneBounds(
+            torch.stack([scene.xyz.amin(0) for scene in scenes]), torch.stack([scene.xyz.amax(0) for scene in scenes])
+        ),
         objects=_collate_objects(scenes),
     )
 

@@ -1,4 +1,4 @@
-"""Means over groups of rows: points to voxels, points to superpoints; and the ranges of groups.
+"""Means over groups of rows: points to voxels, points to superpoints.
 
 Sums are taken in fixed point: a sum of integers does not depend on the order in which a GPU, or the points of a cloud,
 happen to come. So a run repeats exactly, and so does a cloud whose points were shuffled.
@@ -24,17 +24,6 @@ def count_by(group: Int64[Tensor, " rows"], groups: int) -> Float[Tensor, " grou
     """How many rows each group has."""
     ones = torch.ones(len(group), device=group.device)  # sums of whole numbers are exact up to 2^24
     return torch.zeros(groups, device=group.device).index_add_(0, group, ones)
-
-
-def range_by(
-    rows: Float[Tensor, "rows channels"], group: Int64[Tensor, " rows"], groups: int
-) -> tuple[Float[Tensor, "groups channels"], Float[Tensor, "groups channels"]]:
-    """The smallest and the largest of each channel in each group; 0 for a group without any."""
-    index = group[:, None].expand_as(rows)
-    nothing = rows.new_zeros(groups, rows.shape[1])
-    low = nothing.scatter_reduce(0, index, rows, "amin", include_self=False)
-    high = nothing.scatter_reduce(0, index, rows, "amax", include_self=False)
-    return low, high
 
 
 class _Mean(torch.autograd.Function):

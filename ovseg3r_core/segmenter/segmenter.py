@@ -16,8 +16,7 @@ from ovseg3r_core.segmenter.config import SegmenterConfig
 from ovseg3r_core.segmenter.decoder import QueryDecoder, Superpoints
 from ovseg3r_core.segmenter.heads import Prediction
 from ovseg3r_core.segmenter.inputs import Batch
-from ovseg3r_core.segmenter.pooling import mean_by, range_by
-from ovseg3r_core.segmenter.position import SceneBounds
+from ovseg3r_core.segmenter.pooling import mean_by
 from ovseg3r_core.segmenter.voxels import VoxelPyramid, build_pyramid
 
 
@@ -63,10 +62,9 @@ def pool(features: Float[Tensor, "points channels"], batch: Batch) -> Superpoint
     """Features and places of superpoints: means over their points."""
     scenes, most = batch.scenes, batch.most_superpoints
     counts = torch.tensor(batch.superpoints, device=features.device)
-    low, high = range_by(batch.xyz, batch.scene, scenes)
     return Superpoints(
         features=mean_by(features, batch.superpoint, scenes * most).unflatten(0, (scenes, most)),
         centre=mean_by(batch.xyz, batch.superpoint, scenes * most).unflatten(0, (scenes, most)),
         real=torch.arange(most, device=features.device) < counts[:, None],
-        bounds=SceneBounds(low, high),
+        bounds=batch.bounds,
     )
