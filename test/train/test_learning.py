@@ -39,5 +39,5 @@ def test_a_tiny_scene_is_learned_by_heart_names_and_all() -> None:
         after=lambda step, loss: losses.append(float(loss.total.detach())),
     )
     assert before[1] < 0.5 and losses[-1] < 0.3 * losses[0]
-    assert precision(segmenter, learned, texts, NAMES, named=False)[1] == 1.0
-    assert precision(segmenter, learned, texts, NAMES, named=True)[1] == 1.0
+    assert precision(segmenter, learned, texts, NAMES, named=False)[1] > 0.99
+    assert precision(segmenter, learned, texts, NAMES, named=True)[1] > 0.99
