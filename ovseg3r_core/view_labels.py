@@ -12,8 +12,8 @@ from jaxtyping import Int32, Int64, Integer, UInt64
 from numpy import ndarray
 from scipy.sparse import csr_array
 
+from ovseg3r_core.compiled import compiled, in_chunks
 from ovseg3r_core.graph.clustering import VALUE_BITS, Exclusive
-from ovseg3r_core.graph.compiled import compiled, in_chunks
 from ovseg3r_core.reconstruction.incidence import Incidence
 from ovseg3r_core.types import LiftedMask
 

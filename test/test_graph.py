@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ovseg3r_core.graph import compiled
+from ovseg3r_core import compiled
 from ovseg3r_core.graph.bending import bending
 from ovseg3r_core.graph.clustering import Exclusive, clusters
 from ovseg3r_core.graph.edges import Edges, edges_of, light_first

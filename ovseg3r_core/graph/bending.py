@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from ovseg3r_core.graph.compiled import compiled, in_chunks
+from ovseg3r_core.compiled import compiled, in_chunks
 from ovseg3r_core.graph.edges import Edges
 
 

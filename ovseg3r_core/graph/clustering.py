@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64
 from numpy import ndarray
 
-from ovseg3r_core.graph.compiled import compiled
+from ovseg3r_core.compiled import compiled
 from ovseg3r_core.graph.edges import Edges, light_first
 
 VALUE_BITS = 32  # of a fact; what stands before them is the respect

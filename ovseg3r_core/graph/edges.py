@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float32, Int32, Int64
 from numpy import ndarray
 
-from ovseg3r_core.graph.compiled import compiled
+from ovseg3r_core.compiled import compiled
 from ovseg3r_core.graph.neighbours import NOBODY
 
 

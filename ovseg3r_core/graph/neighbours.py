@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float32, Int32
 from numpy import ndarray
 
-from ovseg3r_core.graph.compiled import compiled, in_chunks
+from ovseg3r_core.compiled import compiled, in_chunks
 
 NOBODY = -1
 _LEAF = 8  # points a leaf of the tree

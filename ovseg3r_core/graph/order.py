@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float32, Int64, UInt64
 from numpy import ndarray
 
-from ovseg3r_core.graph.compiled import compiled, in_chunks
+from ovseg3r_core.compiled import compiled, in_chunks
 
 _BITS = 21  # of each coordinate: a hundredth of a millimetre in a house, a centimetre in a cloud of 20 km
 

@@ -1,7 +1,8 @@
-"""The CPU's flavour: gather, multiply and add in one compiled loop, nothing stored in between.
+"""The CPU's flavour: gather, multiply and add in compiled loops, nothing stored in between.
 
 Blocks of output rows are small enough for their sums to stay in the cache of a core while the weights of one offset
-after the other are applied. Each row sums in a fixed order, so runs repeat exactly, whatever the number of threads.
+after the other are applied, to four rows at a time: what is loaded of the weights serves all four. A block is one
+thread's, so runs repeat to the bit, whatever the number of threads.
 """
 
 from typing import no_type_check
@@ -9,20 +10,22 @@ from typing import no_type_check
 import numpy as np
 import torch
 from jaxtyping import Float32
-from numba import njit, prange
 from torch import Tensor
 
+from ovseg3r_core.compiled import compiled_sums, in_chunks
 from ovseg3r_core.segmenter.sparse.table import GatherTable
 
-_ROWS = 64
+_BLOCK = 64
 
 
 def convolve(
     features: Float32[Tensor, "sources inputs"], weight: Float32[Tensor, "offsets inputs outputs"], table: GatherTable
 ) -> Float32[Tensor, "rows outputs"]:
     """As the twin's."""
-    out = torch.empty(table.rows, weight.shape[2])
-    _convolve(features.contiguous().numpy(), weight.contiguous().numpy(), table.index.numpy(), out.numpy())
+    out = torch.zeros(table.rows, weight.shape[2])
+    blocks = -(-table.rows // _BLOCK)
+    given = (features.contiguous().numpy(), weight.contiguous().numpy(), table.index.numpy(), out.numpy())
+    in_chunks(_convolve, blocks, *given, smallest=4)
     return out
 
 
@@ -31,49 +34,73 @@ def weight_gradient(
 ) -> Float32[Tensor, "offsets inputs outputs"]:
     """How the weights should change, given how the output should."""
     out = torch.zeros(table.offsets, features.shape[1], grad.shape[1])
-    _weight_gradient(features.contiguous().numpy(), grad.contiguous().numpy(), table.index.numpy(), out.numpy())
+    given = (features.contiguous().numpy(), grad.contiguous().numpy(), table.index.numpy(), out.numpy())
+    in_chunks(_weight_gradient, table.offsets, *given, smallest=1)
     return out
 
 
-@njit(parallel=True, cache=True, fastmath={"contract", "reassoc"})
+@compiled_sums
 @no_type_check
-def _convolve(features, weight, index, out):
+def _convolve(first_block, last_block, features, weight, index, out):
     offsets, rows = index.shape
     inputs, outputs = weight.shape[1:]
-    quads = inputs - inputs % 4
-    for block in prange((rows + _ROWS - 1) // _ROWS):
-        first, last = block * _ROWS, min(rows, (block + 1) * _ROWS)
-        out[first:last] = 0
+    even = inputs - inputs % 2
+    place, source = np.empty(_BLOCK, np.int32), np.empty(_BLOCK, np.int32)
+    for block in range(first_block, last_block):
         for k in range(offsets):
-            weight_k = weight[k]
-            for row in range(first, last):
-                source = index[k, row]
-                if source < 0:
-                    continue
-                x, y = features[source], out[row]
-                for c in range(0, quads, 4):  # four at a time: a sum is loaded and stored once for all of them
-                    x0, x1, x2, x3 = x[c], x[c + 1], x[c + 2], x[c + 3]
+            there = 0
+            for row in range(block * _BLOCK, min(rows, (block + 1) * _BLOCK)):
+                if index[k, row] >= 0:
+                    place[there], source[there] = row, index[k, row]
+                    there += 1
+            fours = there - there % 4
+            for i in range(0, fours, 4):
+                r0, r1, r2, r3 = place[i], place[i + 1], place[i + 2], place[i + 3]
+                s0, s1, s2, s3 = source[i], source[i + 1], source[i + 2], source[i + 3]
+                for c in range(0, even, 2):
+                    a0, a1, a2, a3 = features[s0, c], features[s1, c], features[s2, c], features[s3, c]
+                    b0, b1, b2, b3 = features[s0, c + 1], features[s1, c + 1], features[s2, c + 1], features[s3, c + 1]
                     for o in range(outputs):
-                        y[o] += (x0 * weight_k[c, o] + x1 * weight_k[c + 1, o]) + (
-                            x2 * weight_k[c + 2, o] + x3 * weight_k[c + 3, o]
-                        )
-                for c in range(quads, inputs):
+                        a, b = weight[k, c, o], weight[k, c + 1, o]
+                        out[r0, o] += a0 * a + b0 * b
+                        out[r1, o] += a1 * a + b1 * b
+                        out[r2, o] += a2 * a + b2 * b
+                        out[r3, o] += a3 * a + b3 * b
+                for c in range(even, inputs):
                     for o in range(outputs):
-                        y[o] += x[c] * weight_k[c, o]
-
-
-@njit(parallel=True, cache=True, fastmath={"contract", "reassoc"})
-@no_type_check
-def _weight_gradient(features, grad, index, out):
-    offsets, rows = index.shape
-    inputs, outputs = features.shape[1], grad.shape[1]
-    for k in prange(offsets):
-        sums = np.zeros((inputs, outputs), np.float32)
-        for row in range(rows):
-            source = index[k, row]
-            if source >= 0:
-                x, y = features[source], grad[row]
+                        a = weight[k, c, o]
+                        out[r0, o] += features[s0, c] * a
+                        out[r1, o] += features[s1, c] * a
+                        out[r2, o] += features[s2, c] * a
+                        out[r3, o] += features[s3, c] * a
+            for i in range(fours, there):
                 for c in range(inputs):
                     for o in range(outputs):
-                        sums[c, o] += x[c] * y[o]
-        out[k] = sums
+                        out[place[i], o] += features[source[i], c] * weight[k, c, o]
+
+
+@compiled_sums
+@no_type_check
+def _weight_gradient(first_offset, last_offset, features, grad, index, out):
+    rows = index.shape[1]
+    inputs, outputs = features.shape[1], grad.shape[1]
+    place, source = np.empty(_BLOCK, np.int32), np.empty(_BLOCK, np.int32)
+    for k in range(first_offset, last_offset):
+        for first in range(0, rows, _BLOCK):
+            there = 0
+            for row in range(first, min(rows, first + _BLOCK)):
+                if index[k, row] >= 0:
+                    place[there], source[there] = row, index[k, row]
+                    there += 1
+            fours = there - there % 4
+            for i in range(0, fours, 4):
+                r0, r1, r2, r3 = place[i], place[i + 1], place[i + 2], place[i + 3]
+                s0, s1, s2, s3 = source[i], source[i + 1], source[i + 2], source[i + 3]
+                for c in range(inputs):
+                    a, b, d, e = features[s0, c], features[s1, c], features[s2, c], features[s3, c]
+                    for o in range(outputs):
+                        out[k, c, o] += (a * grad[r0, o] + b * grad[r1, o]) + (d * grad[r2, o] + e * grad[r3, o])
+            for i in range(fours, there):
+                for c in range(inputs):
+                    for o in range(outputs):
+                        out[k, c, o] += features[source[i], c] * grad[place[i], o]

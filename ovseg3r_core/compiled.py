@@ -26,20 +26,33 @@ def compiled(loop: Loop) -> Loop:
     Give it `@no_type_check` as well: the tests' shape checks wrap functions in what numba cannot compile. What one
     compiled function calls of another file is not looked at when the cache is checked: keep them in one file.
     """
+    return _compiled(loop)
+
+
+def compiled_sums(loop: Loop) -> Loop:
+    """The same for sums of products: they may be rounded once for both and taken in another order, always the same."""
+    return _compiled(loop, fastmath={"contract", "reassoc", "nsz"})
+
+
+def _compiled(loop: Loop, **options: Any) -> Loop:
     try:
-        return numba.njit(nogil=True, cache=True)(loop)
+        return numba.njit(nogil=True, cache=True, **options)(loop)
     except RuntimeError:  # a read-only installation and no cache folder either: compiled again in each process
-        return numba.njit(nogil=True)(loop)
+        return numba.njit(nogil=True, **options)(loop)
 
 
-def in_chunks(loop: Loop, count: int, *arguments: object) -> None:
-    """Call `loop(start, stop, *arguments)` for pieces of `range(count)`, on the cores that this process may use."""
-    threads = min(len(os.sched_getaffinity(0)), _MAX_THREADS, count // _MIN_CHUNK)
+def in_chunks(loop: Loop, count: int, *arguments: object, smallest: int = _MIN_CHUNK) -> None:
+    """Call `loop(start, stop, *arguments)` for pieces of `range(count)`, on the cores that this process may use.
+
+    Args:
+        smallest: pieces that are not worth a thread have fewer items.
+    """
+    threads = min(len(os.sched_getaffinity(0)), _MAX_THREADS, count // smallest)
     if threads < 2:
         loop(0, count, *arguments)
         return
     bounds = np.linspace(0, count, threads * _CHUNKS_A_THREAD + 1).astype(int).tolist()
-    with ThreadPoolExecutor(threads, "graph") as pool:
+    with ThreadPoolExecutor(threads, "loops") as pool:
         pieces = [pool.submit(loop, start, stop, *arguments) for start, stop in itertools.pairwise(bounds)]
     for piece in pieces:
         piece.result()
