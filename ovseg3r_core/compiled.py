@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 import numba
 import numpy as np
+from numba.core.compiler import Compiler
 
 Loop: TypeAlias = Callable[..., Any]
 
@@ -30,8 +31,21 @@ def compiled(loop: Loop) -> Loop:
 
 
 def compiled_sums(loop: Loop) -> Loop:
-    """The same for sums of products: they may be rounded once for both and taken in another order, always the same."""
-    return _compiled(loop, fastmath={"contract", "reassoc", "nsz"})
+    """The same for sums of products into arrays that share no memory with the others given.
+
+    A product and its sum may be rounded once for both, and sums be taken in another order, always the same.
+    """
+    return _compiled(loop, fastmath={"contract", "reassoc", "nsz"}, pipeline_class=_Apart)
+
+
+class _Apart(Compiler):
+    """numba's compiler, told that arrays do not overlap: then it need not look before it works on eight at once, which
+    halves the time of short loops."""
+
+    def define_pipelines(self) -> Any:
+        """Called once for each function."""
+        self.state.flags.noalias = True
+        return super().define_pipelines()
 
 
 def _compiled(loop: Loop, **options: Any) -> Loop:
