@@ -244,7 +244,7 @@ def rows_of(options: argparse.Namespace, cloud: SceneCloud, superpoints: int) ->
             flops, moved, floor = backbone_floor(net, pyramid, dtype)
             CONSOLE.print(
                 f"{name}: voxels {pyramid.voxels}, {superpoints} superpoints; backbone {flops / 1e9:.1f} GFLOP, "
-                f"{moved / 1e6:.0f} MB, floor {floor:.3f} ms; decoder floor "
+                f"{moved / 1e6:.0f} MB; on an H100 at least {floor:.3f} ms, the decoder "
                 f"{decoder_floor(net, superpoints, dtype):.3f} ms"
             )
             for how in options.flavours:
