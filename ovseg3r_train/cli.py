@@ -15,7 +15,7 @@ from ovseg3r_core.devices import Device, pick_device
 from ovseg3r_core.progress import progress_bar
 
 if TYPE_CHECKING:
-    from ovseg3r_train.make_scenes import Make, SceneJob
+    from ovseg3r_train.make_scenes import MakeHome, SceneJob
     from ovseg3r_train.scene_set import SceneSet
     from ovseg3r_train.sensor.rendered import SensorConfig
 
@@ -324,7 +324,7 @@ def tag_of(depth_noise: float, pose_drift: float, pose_jitter: float, drop: floa
     return "_".join(f"{name}{value:g}" for name, value, usual in faults if value != usual)
 
 
-def _run(jobs: "list[SceneJob]", make: "Make", scene_set: "SceneSet", workers: int) -> bool:
+def _run(jobs: "list[SceneJob]", make: "MakeHome", scene_set: "SceneSet", workers: int) -> bool:
     """Run jobs with a progress bar and say how it went; whether all of them succeeded."""
     from ovseg3r_train.make_scenes import jobs_left, run_jobs
     from ovseg3r_train.scene_set import SceneSet

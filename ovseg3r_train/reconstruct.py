@@ -118,13 +118,44 @@ def label(
         name: of the scene; that of the reconstruction where none is given.
         facts: of the masks, beside those of the world.
     """
-    config = reconstruction.config
-    opened = _masked(reconstruction, proposer)
-    seen, lifted = lift_views(opened, reconstruction.cloud, config.incidence, config.lifting)
+    config, keyframes = reconstruction.config, enumerate(reconstruction.keyframes)
+    views = (masked_view(place, frame, proposer, config) for place, frame in keyframes)
+    return lift_onto(reconstruction, views, known, name, facts)
+
+
+def masked_view(place: int, keyframe: Frame, proposer: MaskProposer, config: PerceptionConfig) -> View:
+    """A keyframe as `Perception` keeps it: masked in full, a pixel has one mask, depth is rounded to a millimetre.
+
+    Args:
+        place: of the view in its scene.
+
+    Raises:
+        Rejected: the proposer has masks that it cannot use.
+    """
+    masks = proposer.propose(keyframe, np.zeros(keyframe.depth_m.shape, bool))
+    return View.of(place, keyframe, masks, clean_ids(masks, keyframe.depth_m, config.lifting))
+
+
+def lift_onto(
+    reconstruction: Reconstruction,
+    views: Iterable[View],
+    known: KnownTruth | None = None,
+    name: str | None = None,
+    facts: Mapping[str, Any] | None = None,
+) -> LabelledScene:
+    """The second half of `label`, for keyframes that are masked already; each is unpacked when its turn comes."""
+    config, cameras = reconstruction.config, list[SceneView]()
+
+    def opened() -> Iterator[OpenView]:
+        for view in views:
+            cameras.append(SceneView(camera=view.camera, T_map_camera=view.T_map_camera))
+            yield view.open()
+
+    seen, lifted = lift_views(opened(), reconstruction.cloud, config.incidence, config.lifting)
     return LabelledScene(
         name=name or reconstruction.name,
         cloud=reconstruction.cloud,
-        views=tuple(SceneView(camera=f.camera, T_map_camera=f.T_map_camera) for f in reconstruction.keyframes),
+        views=tuple(cameras),
         seen=seen,
         lifted=tuple(lifted),
         truth=known.truth if known else None,
@@ -193,14 +224,6 @@ def _usable(item: Frame | Rejected) -> Frame:
     if isinstance(item, Rejected):
         raise item
     return item
-
-
-def _masked(reconstruction: Reconstruction, proposer: MaskProposer) -> Iterator[OpenView]:
-    """The keyframes as Perception keeps them: a pixel has one mask, depth is rounded to a millimetre."""
-    for place, frame in enumerate(reconstruction.keyframes):
-        masks = proposer.propose(frame, np.zeros(frame.depth_m.shape, bool))
-        ids = clean_ids(masks, frame.depth_m, reconstruction.config.lifting)
-        yield View.of(place, frame, masks, ids).open()
 
 
 def _truth(instance: Int32[ndarray, " points"], names: Mapping[int, str]) -> Truth:

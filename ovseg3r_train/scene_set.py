@@ -10,7 +10,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -118,6 +118,15 @@ class SceneSet:
     def add(self, scene: LabelledScene, split: str, masks: str = "none", sensor: str = "") -> SceneEntry:
         """Save a scene under its name and list it; one of that name that was there before is replaced.
 
+        Arguments and errors are those of `save`.
+        """
+        entry = self.save(scene, split, masks, sensor)
+        self.enlist([entry])
+        return entry
+
+    def save(self, scene: LabelledScene, split: str, masks: str = "none", sensor: str = "") -> SceneEntry:
+        """Save a scene under its name without listing it: gives the entry that `enlist` takes.
+
         Args:
             masks: where its masks come from.
             sensor: what made its frames, where that is not the usual one.
@@ -128,7 +137,7 @@ class SceneSet:
         path = self._path(scene.name)
         save_scene(path, scene)
         data = path.read_bytes()
-        entry = SceneEntry(
+        return SceneEntry(
             name=scene.name,
             split=split,
             masks=masks,
@@ -140,11 +149,13 @@ class SceneSet:
             classes=_classes(scene.truth) if scene.truth else {},
             sensor=sensor,
         )
+
+    def enlist(self, entries: Iterable[SceneEntry]) -> None:
+        """Put scenes into the index that were saved before, perhaps by another machine."""
         with _locked(self.folder):
-            entries = _read_index(self.folder) | {scene.name: entry}
-            _write_index(self.folder, entries)
-        self._take(entries)
-        return entry
+            listed = _read_index(self.folder) | {entry.name: entry for entry in entries}
+            _write_index(self.folder, listed)
+        self._take(listed)
 
     def megabytes(self, name: str) -> float:
         """What a scene takes on disk, its clean vertices included, 10^6 bytes."""
