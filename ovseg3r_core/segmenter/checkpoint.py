@@ -82,14 +82,7 @@ def load_segmenter(path: Path, device: str | torch.device = "cpu") -> tuple[Segm
         BadCheckpoint: it is truncated, altered, oversized, of another format, or holds other tensors than its
             configuration asks for.
     """
-    data = _read(path)
-    try:
-        header, weights = _split(data)
-        card = _card(header["__metadata__"])
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise BadCheckpoint(f"{path} is no checkpoint of a segmenter: {error!r:.300}") from error
-    if (found := hashlib.sha256(weights).hexdigest()) != card.sha256:
-        raise BadCheckpoint(f"{path} is damaged: its weights have sha256 {found[:16]}..., not {card.sha256[:16]}...")
+    data, card = _sealed(path)
     try:
         tensors = load(data)
     except SafetensorError as error:
@@ -97,6 +90,11 @@ def load_segmenter(path: Path, device: str | torch.device = "cpu") -> tuple[Segm
     segmenter = build_segmenter(card.config)
     _fill(segmenter, tensors, path)
     return segmenter.to(device).eval(), card
+
+
+def read_card(path: Path) -> Card:
+    """The card of a checkpoint whose bytes are whole; raises as `load_segmenter` does, and builds no network."""
+    return _sealed(path)[1]
 
 
 def check_encoder(card: Card, encoder: TextEncoder) -> None:
@@ -107,6 +105,19 @@ def check_encoder(card: Card, encoder: TextEncoder) -> None:
             f"the segmenter learned its names in {card.encoder.name} (then {card.encoder.source}), the text encoder "
             f"is {encoder.name}: give the same architecture and weights",
         )
+
+
+def _sealed(path: Path) -> tuple[bytes, Card]:
+    """The bytes of a checkpoint, once they are what its card says, and the card."""
+    data = _read(path)
+    try:
+        header, weights = _split(data)
+        card = _card(header["__metadata__"])
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise BadCheckpoint(f"{path} is no checkpoint of a segmenter: {error!r:.300}") from error
+    if (found := hashlib.sha256(weights).hexdigest()) != card.sha256:
+        raise BadCheckpoint(f"{path} is damaged: its weights have sha256 {found[:16]}..., not {card.sha256[:16]}...")
+    return data, card
 
 
 def _read(path: Path) -> bytes:
