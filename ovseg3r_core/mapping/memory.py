@@ -7,6 +7,7 @@ from jaxtyping import Int32
 from numpy import ndarray
 
 from ovseg3r_core.mapping.edits import Edits
+from ovseg3r_core.mapping.recognition import Recognition
 from ovseg3r_core.mapping.sighting import Sighting
 from ovseg3r_core.views import View
 
@@ -24,3 +25,5 @@ class Memory:
     edits: Edits = field(default_factory=Edits)
     sightings: Mapping[int, Sighting] = field(default_factory=dict)
     """What the views made of each object; of one that is missing here, nothing more than its members is known."""
+    recognitions: Mapping[int, Recognition] = field(default_factory=dict)
+    """What the segmenter said of the objects that it found; some of them have no mask."""

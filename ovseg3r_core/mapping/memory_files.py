@@ -1,5 +1,6 @@
 """What a saved map says of the memory beside the keyframes, and what must hold between the two and the snapshot."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from ovseg3r_core.checks import POSITION_LIMIT_M
 from ovseg3r_core.language.vocabulary import MAX_NAME
 from ovseg3r_core.mapping.edits import Cut, Edits
 from ovseg3r_core.mapping.memory import Memory
+from ovseg3r_core.mapping.recognition import Recognition
 from ovseg3r_core.mapping.sighting import Sighting
 
 MAX_ID = 2**31 - 2  # what owns points is written as int32, and mapping counts one beyond
@@ -49,6 +51,19 @@ def sightings_of(rows: list[Any]) -> dict[int, Sighting]:
     return {_id(id_): _sighting(seen, masked, overlap) for id_, seen, masked, overlap in rows}
 
 
+def recognitions_json(recognitions: Mapping[int, Recognition]) -> list[Any]:
+    """What the segmenter said, as rows that JSON can hold, by id."""
+    return [
+        [id_, it.label, it.score, it.name_score, it.first_seen, it.last_seen]
+        for id_, it in sorted(recognitions.items())
+    ]
+
+
+def recognitions_of(rows: list[Any]) -> dict[int, Recognition]:
+    """The recognitions that `recognitions_json` wrote; raises ValueError or TypeError for anything else."""
+    return {_id(id_): _recognition(*rest) for id_, *rest in rows}
+
+
 def check_memory(memory: Memory, owner: ndarray, records: set[int]) -> None:
     """Refuse a memory that does not belong to a snapshot, or that contradicts itself.
 
@@ -66,7 +81,7 @@ def check_memory(memory: Memory, owner: ndarray, records: set[int]) -> None:
         raise ValueError(f"the masks were embedded by different encoders: shapes {sorted(channels)}")
     _check_members(memory)
     _check_ids(memory)
-    placed = set(memory.members[:, 2].tolist())
+    placed = {*memory.members[:, 2].tolist(), *memory.recognitions}
     unplaced = (records | set(np.unique(owner).tolist()) - {-1}) - placed
     if unplaced:
         raise ValueError(f"no mask belongs to {_some(unplaced)}, which own points: are map and memory of one moment?")
@@ -89,7 +104,7 @@ def _check_ids(memory: Memory) -> None:
     if not 1 <= _id(memory.next_id) <= MAX_ID:
         raise ValueError(f"the next id is {memory.next_id}; ids go from 1 to {MAX_ID}")
     used = {*memory.members[:, 2].tolist(), *edits.labels, *edits.hidden, *edits.united}
-    used |= memory.sightings.keys()
+    used |= memory.sightings.keys() | memory.recognitions.keys()
     used |= {id_ for cut in edits.cuts for id_ in cut.ids} | {*edits.redirects, *edits.redirects.values()}
     unknown = {id_ for id_ in used if not 1 <= id_ < memory.next_id}
     if unknown:
@@ -117,6 +132,18 @@ def _sighting(seen: object, masked: object, overlap: float) -> Sighting:
     if type(seen) is not int or type(masked) is not int or min(seen, masked) < 0 or not 0 <= overlap <= masked:
         raise ValueError(f"{seen!r} views that see, {masked!r} that masked and an overlap of {overlap!r} fit no object")
     return Sighting(seen=seen, masked=masked, overlap=float(overlap))
+
+
+def _recognition(label: object, score: float, name_score: float, first_seen: float, last_seen: float) -> Recognition:
+    if not (0 <= score <= 1 and 0 <= name_score <= 1 and -math.inf < first_seen <= last_seen < math.inf):
+        raise ValueError(f"scores {score!r}, {name_score!r} and stamps {first_seen!r}, {last_seen!r} fit no object")
+    return Recognition(
+        label=None if label is None else _label(label),
+        score=float(score),
+        name_score=float(name_score),
+        first_seen=float(first_seen),
+        last_seen=float(last_seen),
+    )
 
 
 def _label(value: object) -> str:

@@ -7,10 +7,11 @@ together found (`redraw`), while ids stay with the objects that had them. What a
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import reduce
 from types import MappingProxyType
 
 import numpy as np
-from jaxtyping import Int32
+from jaxtyping import Int32, Int64
 from numpy import ndarray
 
 from ovseg3r_core.language.vocabulary import UNNAMED
@@ -18,12 +19,15 @@ from ovseg3r_core.mapping.association import NEW, UNCLEAR, match_mask, visible_c
 from ovseg3r_core.mapping.edits import Edits
 from ovseg3r_core.mapping.mapping_config import MappingConfig
 from ovseg3r_core.mapping.memory import Memory
-from ovseg3r_core.mapping.objects import MapObject, Observation, SameName, vote_name
+from ovseg3r_core.mapping.objects import MapObject, Observation, SameName
 from ovseg3r_core.mapping.ownership import NOBODY, Ownership
+from ovseg3r_core.mapping.recognition import Recognition, surer
 from ovseg3r_core.mapping.redraw import Drawing
 from ovseg3r_core.mapping.sighting import FAIR_PART, Sighting, overlap, points_a_object
 from ovseg3r_core.mapping.snapshot import MapSnapshot
 from ovseg3r_core.types import LiftedMask, ObjectRecord, SceneCloud, ViewIncidence
+
+_SAME_SHARE = 0.5  # an object that no mask shows is told by most of its points, having nothing else to be known by
 
 Placed = tuple[int, int]
 """A mask by its view and its place there."""
@@ -53,6 +57,8 @@ class ObjectMap:
                 view=view, mask=mask, stamp_s=stamp_s, score=tag.score, label=tag.label, embedding=tag.embedding
             )
             restored.objects.setdefault(id_, MapObject(id_)).observations.append(shown)
+        for id_, said in memory.recognitions.items():
+            restored.objects.setdefault(id_, MapObject(id_)).recognition = said
         for id_, obj in restored.objects.items():
             unknown = Sighting(seen=obj.views, masked=obj.views, overlap=float(obj.views))
             obj.sighting = memory.sightings.get(id_, unknown)
@@ -112,20 +118,28 @@ class ObjectMap:
         former = {
             (o.view, o.mask): obj.id for obj in self.objects.values() for o in obj.observations
         }  # a mask of several objects is told by the last
-        ids = self._inherit_ids(drawing.members, former)
+        before = self._unmasked(drawing.cloud)
+        ids = self._inherit_ids(drawing, former, before)
         ids = {g: id_ for g, id_ in ids.items() if g in drawing.evident or self.edits.keeps(id_)}
-        self.objects = {}
+        known, self.objects = self.objects, {}
         for g, id_ in ids.items():
             shown = [_observation(mask, stamps_s[mask.view]) for mask in drawing.members[g]]
             obj = self.objects.setdefault(id_, MapObject(id_))
             obj.observations.extend(shown)
             obj.sighting = obj.sighting.or_better(drawing.sightings[g])
+            said = surer(obj.recognition, drawing.recognised.get(g))
+            obj.recognition = said or (known[id_].recognition if id_ in known else None)
         lookup = np.full(int(drawing.ownership.owner.max(initial=-1)) + 2, NOBODY, np.int32)  # the last serves -1
         for g, id_ in ids.items():
             lookup[g] = id_
         newest = self.cloud if len(self.cloud) else drawing.cloud
         self.cloud = drawing.cloud
-        self.ownership = Ownership(lookup[drawing.ownership.owner], drawing.ownership.votes)
+        owner = lookup[drawing.ownership.owner]
+        for id_, points in before.items():
+            free = points[owner[points] == NOBODY]
+            if id_ not in self.objects and len(free) >= max(_SAME_SHARE * len(points), self.config.min_points):
+                owner[free], self.objects[id_] = id_, known[id_]
+        self.ownership = Ownership(owner, drawing.ownership.votes)
         self.follow(newest)
         self._apply_cuts()
         return former
@@ -152,6 +166,7 @@ class ObjectMap:
                 part = self.objects.pop(gone)
                 self.objects[into].observations.extend(part.observations)
                 self.objects[into].sighting = self.objects[into].sighting.or_better(part.sighting)
+                self.objects[into].recognition = surer(self.objects[into].recognition, part.recognition)
         self.ownership = self.ownership.renamed(edits.redirects)
         self.edits = edits
         self._apply_cuts()
@@ -166,6 +181,10 @@ class ObjectMap:
         """What the views made of each object."""
         return {id_: obj.sighting for id_, obj in self.objects.items()}
 
+    def recognitions(self) -> dict[int, Recognition]:
+        """What the segmenter said of the objects that it found."""
+        return {id_: obj.recognition for id_, obj in self.objects.items() if obj.recognition is not None}
+
     def new_ids(self, count: int) -> list[int]:
         """Ids that were never used."""
         return [self._new_id() for _ in range(count)]
@@ -175,16 +194,35 @@ class ObjectMap:
         """Ids from here on were never used."""
         return self._next_id
 
+    def _unmasked(self, cloud: SceneCloud) -> dict[int, Int64[ndarray, " members"]]:
+        """The points, in another extraction of the cloud, of the objects that the segmenter alone found."""
+        ids = {id_ for id_, obj in self.objects.items() if not obj.observations}
+        if not ids:
+            return {}
+        carried = self.ownership.carried_to(self.cloud.xyz, cloud.xyz, self.config.carry_radius_m)
+        return {id_: points for id_, points in carried.points_of().items() if id_ in ids}
+
     def _inherit_ids(
-        self, members: Mapping[int, Sequence[LiftedMask]], old_id: Mapping[tuple[int, int], int]
+        self,
+        drawing: Drawing,
+        old_id: Mapping[tuple[int, int], int],
+        unmasked: Mapping[int, Int64[ndarray, " members"]],
     ) -> dict[int, int]:
-        """Each group keeps the id that most of its masks had; the larger claim wins where two want one id."""
+        """Each group keeps the id that most of its masks had; the larger claim wins where two want one id.
+
+        A group without a mask keeps that of an object without one, where most of the object's points are.
+        """
+        members, owner = drawing.members, drawing.ownership.owner
         claims = Counter(
             (group, id_)
             for group, masks in members.items()
             for mask in masks
             if (id_ := old_id.get((mask.view, mask.mask))) is not None
         )
+        for id_, points in unmasked.items():
+            groups, shared = np.unique(owner[points], return_counts=True)
+            if groups[shared.argmax()] != NOBODY and shared.max() >= _SAME_SHARE * len(points):
+                claims[int(groups[shared.argmax()]), id_] += 1
         ids: dict[int, int] = {}
         taken: set[int] = set()
         for (group, id_), _ in claims.most_common():
@@ -239,16 +277,17 @@ class ObjectMap:
             alive = [self.objects[id_] for id_ in cut.ids if id_ in self.objects]
             shown = {(o.view, o.mask): o for obj in alive for o in obj.observations}.values()
             sighting = max((obj.sighting for obj in alive), key=lambda it: it.masked, default=Sighting())
+            said = reduce(surer, (obj.recognition for obj in alive), None)
             for id_ in set(part.tolist()) - self.objects.keys():
-                self.objects[id_] = MapObject(id_, list(shown), sighting)
+                self.objects[id_] = MapObject(id_, list(shown), sighting, said)
 
     def _new_id(self) -> int:
         self._next_id += 1
         return self._next_id - 1
 
     def name(self, object_id: int) -> str | None:
-        """What the views call the object; None where they do not agree on a name."""
-        label, _ = vote_name(self.objects[object_id].observations, self.config.naming, self.same_name)
+        """What the views call the object, else the segmenter; None where neither is sure of a name."""
+        label = self.objects[object_id].name(self.config.naming, self.same_name)[0]
         return None if label == UNNAMED else label
 
     def _forget_ownerless(self) -> None:

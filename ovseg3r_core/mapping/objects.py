@@ -12,6 +12,7 @@ from numpy import ndarray
 from ovseg3r_core.config import Within, check_ranges
 from ovseg3r_core.geometry import fit_box
 from ovseg3r_core.language.vocabulary import UNNAMED
+from ovseg3r_core.mapping.recognition import Recognition
 from ovseg3r_core.mapping.sighting import Sighting
 from ovseg3r_core.types import ObjectRecord
 
@@ -53,6 +54,8 @@ class MapObject:
     id: int
     observations: list[Observation] = field(default_factory=list)
     sighting: Sighting = field(default_factory=Sighting)
+    recognition: Recognition | None = None
+    """What the segmenter said of it; an object without an observation has one."""
     structure: str | None = None
     """"wall", "floor" or "ceiling" where geometry says it is part of the room and not a thing in it."""
 
@@ -63,12 +66,14 @@ class MapObject:
 
     def record(self, xyz_map: Float32[ndarray, "points 3"], config: NamingConfig, same_name: SameName) -> ObjectRecord:
         """The object as readers see it, given the points it owns."""
-        label, agreement = vote_name(self.observations, config, same_name)
+        label, agreement, sure = self.name(config, same_name)
         if self.structure:
-            label = self.structure
+            label, sure = self.structure, 1.0
         box = fit_box(xyz_map)
         centre = xyz_map.mean(axis=0)
         stamps = [observation.stamp_s for observation in self.observations]
+        if self.recognition and not stamps:
+            stamps = [self.recognition.first_seen, self.recognition.last_seen]
         return ObjectRecord(
             id=self.id,
             label=label,
@@ -80,8 +85,18 @@ class MapObject:
             first_seen=min(stamps),
             last_seen=max(stamps),
             state="present",
-            name_score=1.0 if self.structure else name_score(label, self.observations, config, same_name),
+            name_score=sure,
         )
+
+    def name(self, config: NamingConfig, same_name: SameName) -> tuple[str, float, float]:
+        """What it is called, how far those agree that name it, and the probability that the name is right.
+
+        The views go first: what a detector named in them is called so. The segmenter names what is left.
+        """
+        label, agreement = vote_name(self.observations, config, same_name)
+        if label == UNNAMED and self.recognition and self.recognition.label:
+            return self.recognition.label, self.recognition.name_score, self.recognition.name_score
+        return label, agreement, name_score(label, self.observations, config, same_name)
 
     def embedding(self) -> Float32[ndarray, " channels"] | None:
         """The mean direction of its views' image embeddings, where an image-text encoder gave some."""

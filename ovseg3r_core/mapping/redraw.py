@@ -4,16 +4,18 @@ It reads only what it is given and changes nothing, so that it can run beside th
 `ObjectMap` adopts the drawing when it is done.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Int64
 from numpy import ndarray
 
 from ovseg3r_core.mapping.consensus import cluster_masks
+from ovseg3r_core.mapping.fusion import Segmented, recognitions, with_instances
 from ovseg3r_core.mapping.mapping_config import MappingConfig
 from ovseg3r_core.mapping.ownership import NOBODY, Ownership, connected_parts, vote_owners
+from ovseg3r_core.mapping.recognition import Recognition
 from ovseg3r_core.mapping.rims import with_rims
 from ovseg3r_core.mapping.sighting import Sighting, sightings
 from ovseg3r_core.reconstruction.incidence import Incidence
@@ -30,26 +32,45 @@ class Drawing:
     ownership: Ownership
     """The thing that owns each point of the cloud, -1 for none."""
     members: dict[int, list[LiftedMask]]
-    """The masks that show each thing."""
+    """The masks that show each thing; none where only the segmenter found it."""
     sightings: dict[int, Sighting]
     """What the views made of each thing."""
     evident: frozenset[int]
     """The things that enough of the views that see them masked."""
+    recognised: Mapping[int, Recognition] = field(default_factory=dict)
+    """What the segmenter says of the things that it found too."""
 
 
-def redraw(lifted: Sequence[LiftedMask], seen: Incidence, cloud: SceneCloud, config: MappingConfig) -> Drawing:
+def redraw(
+    lifted: Sequence[LiftedMask],
+    seen: Incidence,
+    cloud: SceneCloud,
+    config: MappingConfig,
+    segmented: Segmented | None = None,
+) -> Drawing:
     """Cluster the masks of all views by consensus, and let them vote on the points.
 
     Args:
         lifted: the masks of all views, on the points of `cloud`; `mask.view` indexes `seen`.
+        segmented: what a learned segmenter found in the same cloud, which votes beside them (`fusion.py`).
     """
+    real = seen
+    if segmented is not None:
+        lifted, seen = with_instances(lifted, seen, len(cloud), segmented)
     cluster = cluster_masks(lifted, seen, len(cloud), config.consensus)
     votes = vote_owners(lifted, cluster, len(cloud), named_weight=config.named_weight, min_share=config.min_vote_share)
     ownership, members = _cut_apart(votes, lifted, cluster, cloud, config)
     ownership = with_rims(ownership, cloud.xyz, config.rim_m)
     sighted = sightings(ownership.owner, members, seen)
     evident = frozenset(g for g, masks in members.items() if _is_evident(sighted[g], masks, config))
-    return Drawing(cloud=cloud, ownership=ownership, members=members, sightings=sighted, evident=evident)
+    return Drawing(
+        cloud=cloud,
+        ownership=ownership,
+        members={g: [mask for mask in masks if mask.view < len(real)] for g, masks in members.items()},
+        sightings=sighted,
+        evident=evident,
+        recognised={} if segmented is None else recognitions(members, ownership.owner, real, segmented),
+    )
 
 
 def _cut_apart(

@@ -18,7 +18,15 @@ from safetensors.numpy import save as save_tensors
 from ovseg3r_core.language.encoder import EncoderId
 from ovseg3r_core.mapping.map_folder import Content, DamagedMap, Saving, read_map, read_part, saving
 from ovseg3r_core.mapping.memory import Memory
-from ovseg3r_core.mapping.memory_files import check_memory, edits_json, edits_of, sightings_json, sightings_of
+from ovseg3r_core.mapping.memory_files import (
+    check_memory,
+    edits_json,
+    edits_of,
+    recognitions_json,
+    recognitions_of,
+    sightings_json,
+    sightings_of,
+)
 from ovseg3r_core.mapping.snapshot import MapSnapshot, ObjectEmbeddings
 from ovseg3r_core.mapping.view_files import check_unit_rows, pack_view, unpack_view
 from ovseg3r_core.types import Box, ObjectRecord, SceneCloud
@@ -100,6 +108,7 @@ def _memory_json(memory: Memory, save: Saving) -> dict[str, Any]:
         "next_id": memory.next_id,
         "edits": edits_json(memory.edits),
         "sightings": sightings_json(memory.sightings),
+        "recognitions": recognitions_json(memory.recognitions),
     }
 
 
@@ -129,6 +138,7 @@ def _memory(folder: Path, content: Content) -> Memory:
         next_id=entry["next_id"],
         edits=edits_of(entry["edits"]),
         sightings=sightings_of(entry.get("sightings", [])),  # release 0.1 did not write them
+        recognitions=recognitions_of(entry.get("recognitions", [])),  # nor these, and maps of masks alone have none
     )
     records = (*content["objects"], *content["structure"])
     check_memory(memory, tensors["owner"], {_record(record).id for record in records})
