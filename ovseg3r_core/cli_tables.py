@@ -55,14 +55,17 @@ def answer_table(result: QueryResult) -> Table:
 
 
 def report_text(report: Mapping[str, Any], folder: Path) -> Text:
-    """The report in three lines."""
+    """The report in four lines."""
     frames, seconds = report["frames"], report["seconds"]
     dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(report["drops"].items())) or "none"
+    segmenter = report["segmenter"]
+    took_part = f"{segmenter['instances']} instances" if segmenter["used"] else f"not used ({segmenter['reason']})"
     return Text(
         f"{frames['fused']} of {frames['read']} frames fused at {report['fused_frames_per_second']:.0f} frames/s, "
         f"{report['keyframes']} keyframes, {report['masks']} masks; dropped: {dropped}\n"
         f"{seconds['total']:.0f} s in all, {seconds.get('masks', 0):.0f} s of it for masks; "
         f"peak memory {report['peak_memory_mb'] / 1024:.1f} GiB\n"
+        f"segmenter: {took_part}\n"
         f"{folder / 'preview.png'}  {folder / 'objects.json'}  {folder / 'recording.rrd'}"
     )
 
@@ -114,21 +117,31 @@ def percent(share: float | None) -> str:
 
 
 def weights_table() -> Table:
-    """The manifest of weights, and which are in the cache."""
-    from ovseg3r_core import models
+    """The weights there are, and which are here: in the cache, or inside this package."""
+    from ovseg3r_core import models, shipped
 
     table = Table("name", "what", "from", "licence", "MB", "here")
     for model in models.MANIFEST:
-        try:
-            models.find(model.name)
-            here = "yes"
-        except models.MissingModel:
-            here = "no"
-        except models.DamagedModel:
-            here = "[red]damaged[/]"
         source = f"{model.registry} {model.package} {model.version}"
-        table.add_row(model.name, model.about, source, model.licence, f"{model.bytes / 1e6:.1f}", here)
+        table.add_row(
+            model.name, model.about, source, model.licence, f"{model.bytes / 1e6:.1f}", whether_here(model.name)
+        )
+    size = f"{shipped.path().stat().st_size / 1e6:.1f}" if shipped.path().is_file() else "-"
+    table.add_row(shipped.NAME, shipped.ABOUT, "this package", shipped.LICENCE, size, whether_here(shipped.NAME))
     return table
+
+
+def whether_here(name: str) -> str:
+    """Whether some weights are on this machine, and whole."""
+    from ovseg3r_core import models
+
+    try:
+        models.find(name)
+    except models.MissingModel:
+        return "no"
+    except models.DamagedModel:
+        return "[red]damaged[/]"
+    return "yes"
 
 
 def metres(xyz: tuple[float, float, float]) -> str:

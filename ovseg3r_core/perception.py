@@ -3,12 +3,13 @@
 frame ─► fuse into the surface                                   every frame
       ─► masks ─► lift onto the surface ─► associate             every keyframe
 views ─► lift all masks again ─► consensus ─► redraw the objects now and then
+                              ─► superpoints ─► segmenter ─┘     where one is given: offline, at the end
 text  ─► compare with the names of the objects                   at any time, on a snapshot
 """
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock, RLock
 from typing import Annotated
@@ -21,6 +22,8 @@ from ovseg3r_core.checks import Rejected
 from ovseg3r_core.config import Within, check_ranges
 from ovseg3r_core.lifting import LiftingConfig, clean_ids, lift_view, lift_views
 from ovseg3r_core.mapping.explained import explained_pixels
+from ovseg3r_core.mapping.fusion import Segmented
+from ovseg3r_core.mapping.instances import FindsInstances, without_structure
 from ovseg3r_core.mapping.mapping_config import MappingConfig
 from ovseg3r_core.mapping.memory import Memory
 from ovseg3r_core.mapping.object_map import NOWHERE, ObjectMap, Placed
@@ -30,12 +33,12 @@ from ovseg3r_core.mapping.redraw import redraw
 from ovseg3r_core.mapping.snapshot import MapSnapshot, ObjectEmbeddings
 from ovseg3r_core.mapping.structure import StructureConfig, structure_kinds, up_of
 from ovseg3r_core.masks.proposer import EmbedsMasks, MaskProposer
-from ovseg3r_core.reconstruction.incidence import IncidenceConfig, see_points
+from ovseg3r_core.reconstruction.incidence import Incidence, IncidenceConfig, see_points
 from ovseg3r_core.reconstruction.keyframes import KeyframeConfig, KeyframeSelector
 from ovseg3r_core.reconstruction.surface import extract_cloud
 from ovseg3r_core.reconstruction.tsdf import TsdfConfig, TsdfVolume
 from ovseg3r_core.stopwatch import Stopwatch
-from ovseg3r_core.types import Frame, SceneCloud
+from ovseg3r_core.types import Frame, LiftedMask, SceneCloud
 from ovseg3r_core.views import View
 
 logger = logging.getLogger(__name__)
@@ -108,6 +111,8 @@ class Perception:
             self.objects = ObjectMap(self.config.mapping, self._same_name)
             self.views: list[View] = []
             self._refined_views = 0
+            self.segmented: Segmented | Rejected | None = None
+            """What the segmenter said in the last look at all views, or why it could not; None without one."""
 
     def resume(self, snapshot: MapSnapshot, memory: Memory) -> None:
         """Go on from a saved map: its keyframes are fused again, its objects, ids and edits are as they were.
@@ -189,15 +194,21 @@ class Perception:
             self.views.append(view)
             self._place(view)
 
-    def refine(self) -> None:
-        """Look at all views together: lift every mask onto the present surface and redraw the objects."""
+    def refine(self, segmenter: FindsInstances | None = None) -> None:
+        """Look at all views together: lift every mask onto the present surface and redraw the objects.
+
+        Args:
+            segmenter: finds instances in the surface, which vote beside the masks. A scene that is beyond it is counted
+                under its reason, and drawn from the masks alone.
+        """
         with self._map:
             objects, views = self.objects, tuple(self.views)
         cloud = self._extract()
         with self.clock("refine"):
             opened = (view.open() for view in views)
             seen, lifted = lift_views(opened, cloud, self.config.incidence, self.config.lifting)
-            drawing = redraw(lifted, seen, cloud, self.config.mapping)
+            segmented = self._segment(segmenter, cloud, seen, lifted, views) if segmenter else None
+            drawing = redraw(lifted, seen, cloud, self.config.mapping, segmented)
             with self._map:
                 if self.objects is not objects:
                     return  # the map was reset meanwhile
@@ -245,6 +256,7 @@ class Perception:
                 next_id=self.objects.next_id,
                 edits=self.objects.edits,
                 sightings=self.objects.sightings(),
+                recognitions=self.objects.recognitions(),
             )
 
     def state(self) -> tuple[MapSnapshot, Memory]:
@@ -268,6 +280,27 @@ class Perception:
             known = {o.id for o in objects.objects.values() if o.views >= self.config.explained_after_views}
         seen = see_points(cloud.xyz, keyframe, self.config.incidence)
         return explained_pixels(owner, seen, known, *keyframe.depth_m.shape)
+
+    def _segment(
+        self,
+        segmenter: FindsInstances,
+        cloud: SceneCloud,
+        seen: Incidence,
+        lifted: Sequence[LiftedMask],
+        views: Sequence[View],
+    ) -> Segmented | None:
+        """What the segmenter finds, without pieces of the room; None where the scene is beyond it."""
+        with self.clock("segmenter"):
+            try:
+                found = segmenter.find(cloud, seen, lifted)
+            except Rejected as rejected:
+                self.segmented = rejected
+                self.count(rejected)
+                return None
+            up, voxel_m = up_of(cloud, [view.T_map_camera for view in views]), self.config.tsdf.voxel_size_m
+            things = without_structure(found, cloud, up, voxel_m, self.config.structure)
+            self.segmented = Segmented(instances=things, stamps_s=tuple(view.stamp_s for view in views))
+            return self.segmented
 
     def _extract(self) -> SceneCloud:
         with self.clock("extract"):

@@ -14,6 +14,7 @@ from ovseg3r_core.language.coco import same_name
 from ovseg3r_core.language.naming import Namer
 from ovseg3r_core.language.vocabulary import UNNAMED
 from ovseg3r_core.lifting import LiftingConfig
+from ovseg3r_core.mapping.instances import FindsInstances
 from ovseg3r_core.mapping.mapping_config import MappingConfig
 from ovseg3r_core.mapping.snapshot import MapSnapshot
 from ovseg3r_core.masks.proposer import CountsPrompts, MaskProposer
@@ -23,6 +24,7 @@ from ovseg3r_core.progress import progress_bar
 from ovseg3r_core.reconstruction.incidence import IncidenceConfig
 from ovseg3r_core.reconstruction.keyframes import KeyframeConfig
 from ovseg3r_core.reconstruction.tsdf import TsdfConfig
+from ovseg3r_core.segmenter_choice import SegmenterChoice
 from ovseg3r_core.sequences.sequence import Sequence
 
 NEVER = 10**9
@@ -61,9 +63,19 @@ def config_of(*, online: bool, voxel_size_m: float = 0.02) -> PerceptionConfig:
 
 
 def perceive(
-    source: Sequence, proposer: MaskProposer, config: PerceptionConfig, *, device: str, console: Console
+    source: Sequence,
+    proposer: MaskProposer,
+    config: PerceptionConfig,
+    *,
+    device: str,
+    console: Console,
+    segmenter: FindsInstances | None = None,
 ) -> Perception:
-    """Feed a whole sequence to the method, with a progress bar, and look at all views together at the end."""
+    """Feed a whole sequence to the method, with a progress bar, and look at all views together at the end.
+
+    Args:
+        segmenter: takes part in that last look.
+    """
     perception = Perception(proposer, same_name, config, device=device)
     with progress_bar(console) as progress:
         task = progress.add_task(source.name, total=len(source))
@@ -71,7 +83,7 @@ def perceive(
             perception.integrate(item)
             progress.advance(task)
         progress.update(task, description="all views together")
-        perception.refine()
+        perception.refine(segmenter)
     return perception
 
 
@@ -82,12 +94,14 @@ def write_run(
     namer: Namer,
     start: float,
     on_points: OnPoints | None = None,
+    choice: SegmenterChoice | None = None,
 ) -> dict[str, Any]:
     """Write every file of the contract.
 
     Args:
         snapshot: the map that `perception` ended with.
         start: when the run began, by `time.perf_counter`.
+        choice: the segmenter that took part, or why none did.
 
     Returns:
         The content of `report.json`.
@@ -96,13 +110,15 @@ def write_run(
         write_outputs(folder, snapshot, namer, perception.memory())
         if on_points:
             write_on_points(folder, on_points.scene, snapshot, namer, on_points.xyz)
-    report = report_of(perception, snapshot, namer, time.perf_counter() - start)
+    report = report_of(perception, snapshot, namer, time.perf_counter() - start, choice or SegmenterChoice())
     write_json(folder / "report.json", report)
     return report
 
 
-def report_of(perception: Perception, snapshot: MapSnapshot, namer: Namer, seconds: float) -> dict[str, Any]:
-    """Counts, seconds by stage, peak memory and drops by reason."""
+def report_of(
+    perception: Perception, snapshot: MapSnapshot, namer: Namer, seconds: float, choice: SegmenterChoice
+) -> dict[str, Any]:
+    """Counts, seconds by stage, peak memory, drops by reason, and whether the segmenter took part."""
     clock = perception.clock
     return {
         "frames": {"read": perception.frames, "fused": perception.volume.frames},
@@ -113,6 +129,7 @@ def report_of(perception: Perception, snapshot: MapSnapshot, namer: Namer, secon
         "objects": len(snapshot.objects),
         "named_objects": sum(named(record, namer).label != UNNAMED for record in snapshot.objects),
         "structure": len(snapshot.structure),
+        "segmenter": choice.report(perception.segmented, clock.seconds.get("segmenter", 0.0)),
         "drops": dict(perception.drops),
         "seconds": {"total": seconds} | dict(clock.seconds),
         "fused_frames_per_second": perception.volume.frames / max(clock.seconds["fuse"], 1e-9),

@@ -56,7 +56,7 @@ def scene_input(
     Raises:
         Rejected: `empty_cloud`, `too_many_points`, `bad_cloud`, `bad_superpoints` or `bad_features`.
     """
-    _check_cloud(cloud)
+    check_cloud(cloud)
     _check_superpoints(superpoint, len(cloud))
     if (objects is None) != (object_centre is None):
         raise Rejected("bad_features", "2D objects need features and centres: one of them is missing")
@@ -170,7 +170,8 @@ def _collate_objects(scenes: Sequence[SceneInput]) -> ImageObjects | None:
     return ImageObjects(features=features, centre=centre, real=real)
 
 
-def _check_cloud(cloud: SceneCloud) -> None:
+def check_cloud(cloud: SceneCloud) -> None:
+    """Raise `Rejected` for a cloud that is empty, too large, not finite or too far from the origin."""
     if not len(cloud):
         raise Rejected("empty_cloud", "the cloud has no points: there is nothing to segment")
     if len(cloud) > MAX_POINTS:
