@@ -178,10 +178,21 @@ def show(
 def evaluate(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A set of labelled scenes.")],
     methods: Annotated[
-        str, typer.Option(help="Which, with commas: online, offline, mask-clustering, ovir3d, sam3d; all without it.")
+        str,
+        typer.Option(
+            help="Which, with commas: online, offline, mask-clustering, ovir3d, sam3d and, with weights, segmenter and "
+            "fused; all without it."
+        ),
     ] = "",
     split: Annotated[Split | None, typer.Option(help="Only the scenes of one split.")] = None,
     masks: Annotated[str | None, typer.Option(help="Only the scenes with masks of one source.")] = None,
+    segmenter: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.safetensors",
+            help="Weights of the 3D segmenter; else $OVSEG3R_SEGMENTER, else those that ship with the package, if any.",
+        ),
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, max=256, help="Processes; seconds are truest with one.")] = 1,
     out_dir: Annotated[
         Path | None, typer.Option("--out", help="Folder of the results; FOLDER/benchmark if none.")
@@ -192,13 +203,15 @@ def evaluate(
     Writes table.json, methods.png and, where scenes were made with several sensors, curves_*.png. What a method found
     in a scene is kept in --out, so that a comparison that was cut goes on.
     """
+    from ovseg3r_core.shipped import chosen_checkpoint
     from ovseg3r_train.benchmark.compare import compare
     from ovseg3r_train.benchmark.methods import all_methods, methods_named
     from ovseg3r_train.benchmark.results import write_results
     from ovseg3r_train.benchmark.table import as_table
     from ovseg3r_train.scene_set import SceneSet
 
-    chosen = methods_named([name.strip() for name in methods.split(",")]) if methods else all_methods()
+    weights = chosen_checkpoint(segmenter)
+    chosen = methods_named([it.strip() for it in methods.split(",")], weights) if methods else all_methods(weights)
     scenes = SceneSet(folder, split=split.value if split else None, masks=masks)
     results = out_dir or folder / "benchmark"
     with progress_bar(err) as progress:
@@ -209,6 +222,7 @@ def evaluate(
             chosen,
             results / "found",
             workers=workers,
+            checkpoint=weights,
             on_scene=lambda: progress.advance(task),
         )
     written = write_results(results, rows)

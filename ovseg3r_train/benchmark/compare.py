@@ -26,6 +26,8 @@ class _Task:
     scenes: Path
     entry: SceneEntry
     methods: tuple[str, ...]
+    checkpoint: Path | None
+    """Of the segmenter, where it is among the methods."""
     cache: Path
 
     @property
@@ -33,9 +35,10 @@ class _Task:
         """Source of masks, and sensor: scenes that differ in these are never mixed."""
         return self.entry.masks, self.entry.sensor
 
-    def file(self, method: str) -> Path:
-        """What a method found; a scene that was made anew has another checksum, and nothing was found in it yet."""
-        return self.cache / f"{self.entry.name}-{self.entry.sha256[:12]}" / f"{method}.safetensors"
+    def file(self, method: Method) -> Path:
+        """What a method found; with another checksum of scene or weights, nothing was found yet."""
+        name = f"{method.name}-{method.weights[:12]}" if method.weights else method.name
+        return self.cache / f"{self.entry.name}-{self.entry.sha256[:12]}" / f"{name}.safetensors"
 
 
 _Result = dict[str, tuple[Mapping[Points, Judged], Cost]]
@@ -49,6 +52,7 @@ def compare(
     cache: Path,
     *,
     workers: int,
+    checkpoint: Path | None = None,
     on_scene: Callable[[], None] = lambda: None,
 ) -> list[Row]:
     """Run the methods on every scene and judge them, one row a source of masks, sensor, method and kind of points.
@@ -56,6 +60,7 @@ def compare(
     Args:
         folder: of the set that the entries are of.
         cache: folder for what was found; what is there for the same scene file is not computed again.
+        checkpoint: of the segmenter, where it is among the methods.
         workers: processes; with more than one, seconds are those of a busy machine.
         on_scene: called after each scene.
 
@@ -65,7 +70,7 @@ def compare(
     if not entries:
         raise ValueError(f"{folder} holds no such scenes to compare on: see `ovseg3r-train show`")
     names = tuple(method.name for method in methods)
-    tasks = [_Task(scenes=folder, entry=entry, methods=names, cache=cache) for entry in entries]
+    tasks = [_Task(scenes=folder, entry=entry, methods=names, checkpoint=checkpoint, cache=cache) for entry in entries]
     results: dict[tuple[str, str], list[_Result]] = {kind: [] for kind in sorted({task.kind for task in tasks})}
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         for task, result in zip(tasks, pool.map(_run, tasks), strict=True):
@@ -79,8 +84,8 @@ def _run(task: _Task) -> _Result:
     scene = SceneSet(task.scenes).load(task.entry.name)
     nearest = nearest_points(scene) if scene.clean is not None else None
     result: _Result = {}
-    for method in methods_named(task.methods):
-        path = task.file(method.name)
+    for method in methods_named(task.methods, task.checkpoint):
+        path = task.file(method)
         if not path.exists():
             with CostMeter() as meter:
                 found = method.find(scene)

@@ -8,10 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny_scenes
+from segmenter_files import save_random_weights
 from typer.testing import CliRunner
 
+from ovseg3r_core import models
+from ovseg3r_core.language.minilm import MiniLm
 from ovseg3r_core.language.naming import Namer
 from ovseg3r_core.language.vocabulary import scannet200
+from ovseg3r_core.mapping.instances import Instance
+from ovseg3r_train.baselines.ours import found_in, ours_offline
+from ovseg3r_train.baselines.segmented import fused_map
+from ovseg3r_train.benchmark.compare import _Task
 from ovseg3r_train.benchmark.cost import Cost, CostMeter
 from ovseg3r_train.benchmark.degradation import curves
 from ovseg3r_train.benchmark.found_files import load_found, save_found
@@ -209,3 +216,58 @@ def test_the_verb_compares_writes_and_goes_on_where_it_stopped(tmp_path: Path):
     assert rows[0]["ap25"] == 1
     nothing = CliRunner().invoke(app, [*command, "--masks", "default"])
     assert "holds no such scenes" in str(nothing.exception)
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    """Random ones, for the plumbing alone: what they find means nothing."""
+    try:
+        models.find(MiniLm.name)
+    except models.MissingModel as missing:
+        pytest.skip(str(missing))
+    path = tmp_path / "random.safetensors"
+    save_random_weights(path)
+    return path
+
+
+def test_without_weights_the_segmenter_is_no_method():
+    assert not {"segmenter", "fused"} & {method.name for method in all_methods()}
+    with pytest.raises(ValueError, match=r"'fused' needs weights: .* --segmenter FILE"):
+        methods_named(["offline", "fused"])
+
+
+def test_with_weights_the_segmenter_is_two_methods_of_those_weights(weights: Path):
+    assert [method.name for method in all_methods(weights)][:4] == ["online", "offline", "segmenter", "fused"]
+    room = scene()
+    for method in methods_named(["segmenter", "fused"], weights):
+        found_there = method.find(room)
+        assert len(method.weights) == 64
+        assert all(0 < score <= 1 for score in found_there.scores)
+        assert all((np.diff(points) > 0).all() for points in found_there.points)
+
+
+def test_a_segmenter_that_knows_finds_what_the_masks_missed():
+    """Masks of the desk alone; instances of both, the chair under a name that it is sure of."""
+    room = scene()
+    desk = [mask for mask in room.lifted if mask.label == "desk"]
+    blind = replace(room, lifted=tuple(desk))
+    instances = tuple(
+        Instance(points=tiny_scenes.truth_points(room, name), score=0.9, label=name, name_score=0.9)
+        for name in ("chair", "desk")
+    )
+    judged = on_reconstruction(room, found_in(fused_map(blind, instances)), NAMER)
+    assert (judged.counts.found, judged.counts.right_names, judged.counts.ghosts) == (2, 2, ())
+    assert on_reconstruction(room, ours_offline(blind), NAMER).counts.found == 1
+
+
+def test_what_other_weights_found_is_not_taken_for_theirs(weights: Path, tmp_path: Path):
+    other = tmp_path / "other.safetensors"
+    save_random_weights(other, seed=5)
+    scenes = SceneSet.create(tmp_path / "set")
+    scenes.add(scene(), "test", "perfect")
+    (entry,) = SceneSet(tmp_path / "set").entries
+    kept = set()
+    for path in (weights, other):
+        task = _Task(scenes=tmp_path, entry=entry, methods=("fused",), checkpoint=path, cache=tmp_path)
+        kept |= {task.file(method).name for method in methods_named(["fused", "offline"], path)}
+    assert len(kept) == 3 and "offline.safetensors" in kept
