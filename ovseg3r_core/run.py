@@ -120,6 +120,7 @@ def report_of(
 ) -> dict[str, Any]:
     """Counts, seconds by stage, peak memory, drops by reason, and whether the segmenter took part."""
     clock = perception.clock
+    by_stage = {stage: spent for stage, spent in clock.seconds.items() if stage != "segmenter"}  # a part of "refine"
     return {
         "frames": {"read": perception.frames, "fused": perception.volume.frames},
         "keyframes": len(perception.views),
@@ -131,7 +132,7 @@ def report_of(
         "structure": len(snapshot.structure),
         "segmenter": choice.report(perception.segmented, clock.seconds.get("segmenter", 0.0)),
         "drops": dict(perception.drops),
-        "seconds": {"total": seconds} | dict(clock.seconds),
+        "seconds": {"total": seconds} | by_stage,
         "fused_frames_per_second": perception.volume.frames / max(clock.seconds["fuse"], 1e-9),
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }

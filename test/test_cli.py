@@ -17,8 +17,9 @@ from commands import Command, Said
 from PIL import Image
 from plyfile import PlyData, PlyElement
 from scenes import AnalyticScene, box_room
+from segmenter_files import save_random_weights
 
-from ovseg3r_core import cli, models
+from ovseg3r_core import cli, models, shipped
 from ovseg3r_core.geometry import back_project, transform
 from ovseg3r_core.language.vocabulary import default_vocabulary
 from ovseg3r_core.mapping.storage import load_map
@@ -119,7 +120,16 @@ def run(room, sequence, text_model, tmp_path_factory) -> Run:
         "--vocabulary",
         folder / "names.txt",
     ]
-    arguments += ["--on-points", folder / "points.ply", "--scene", "scene0042_00", "--device", "cpu", "--json"]
+    arguments += [
+        "--no-segmenter",
+        "--on-points",
+        folder / "points.ply",
+        "--scene",
+        "scene0042_00",
+        "--device",
+        "cpu",
+        "--json",
+    ]
     command = [sys.executable, "-m", "ovseg3r_core", "segment", *map(str, arguments)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     return Run(Said(done.returncode, done.stdout, done.stderr), folder / "out", vertices)
@@ -196,6 +206,7 @@ def test_report_adds_up(run):
     assert min(seconds.values()) > 0 and sum(seconds.values()) <= total
     assert report["fused_frames_per_second"] == pytest.approx(5 / seconds["fuse"])
     assert 50 < report["peak_memory_mb"] < 20_000
+    assert (report["segmenter"]["used"], report["segmenter"]["reason"]) == (False, "switched_off")
 
 
 def test_pictures_are_pictures(run):
@@ -395,12 +406,24 @@ def test_missing_weights_name_the_command_that_fetches_them(sequence, tmp_path, 
     assert not (tmp_path / "out").exists()
 
 
+def test_segment_uses_the_checkpoint_that_is_asked_for(sequence, text_model, tmp_path, ovseg3r):
+    """Random weights, for the plumbing alone."""
+    card = save_random_weights(tmp_path / "random.safetensors")
+    command = ["segment", sequence, "--out", tmp_path / "out", "--masks", f"files:{sequence}", "--device", "cpu"]
+    said = ovseg3r(*command, "--segmenter", tmp_path / "random.safetensors", "--json")
+    assert said.code == 0, said.err
+    told = json.loads(said.out)["segmenter"]
+    assert told["used"] and (told["sha256"], told["flavour"]) == (card.sha256, "cpu") and told["seconds"] > 0
+    assert_refused(ovseg3r(*command, "--segmenter", tmp_path / "none.safetensors"), "none.safetensors")
+
+
 def test_models_list_names_every_weight_with_its_licence(ovseg3r, monkeypatch):
     monkeypatch.setenv("COLUMNS", "240")
     said = ovseg3r("models", "list")
     assert said.code == 0
     for model in models.MANIFEST:
         assert model.name in said.out and model.licence in said.out
+    assert shipped.NAME in said.out and "this package" in said.out
 
 
 def test_models_verify_reads_what_is_here_and_refuses_what_is_damaged(text_model, tmp_path, ovseg3r, monkeypatch):

@@ -33,10 +33,10 @@ class FusionConfig:
     """Views that a sure instance counts for, a view that sees it. From about 0.7 on it may cut what all views hold
     together (60 % of all is enough for them, and `max_split` 35 %), and below 1 it joins nothing that they all keep
     apart."""
-    min_masked: Annotated[float, Within(0.0, 1.0)] = 0.5
+    min_masked: Annotated[float, Within(0.0, 1.0)] = 0.35
     """An instance with a smaller share of its points under masks is what the masks missed, and no more: those that they
     show are taken out of it. No view has an opinion on such a thing, and so none could keep it from the others."""
-    min_looks: Annotated[float, Within(0.0, 1.0)] = 0.3
+    min_looks: Annotated[float, Within(0.0, 1.0)] = 0.1
     """A point is under masks when this share of the views that see it have one there."""
     recognition: RecognitionConfig = field(default_factory=RecognitionConfig)
     """Which instances count, and how sure a name must be."""
