@@ -7,6 +7,7 @@ import numpy as np
 
 from ovseg3r_core.mapping.edits import Cut, Edits
 from ovseg3r_core.mapping.memory import Memory
+from ovseg3r_core.mapping.recognition import Recognition
 from ovseg3r_core.mapping.sighting import Sighting
 from ovseg3r_core.mapping.snapshot import MapSnapshot
 from ovseg3r_core.types import Box, Camera, Frame, Mask, ObjectRecord, SceneCloud
@@ -107,6 +108,10 @@ def make_memory(views: int = 3, edits: Edits | None = None) -> Memory:
         next_id=10,
         edits=corrections if edits is None else edits,
         sightings={COUCH: Sighting(seen=4, masked=views, overlap=views / 3), 8: Sighting(seen=1, masked=0)},
+        recognitions={
+            8: Recognition(label=None, score=1 / 3, name_score=0.4, first_seen=0.0, last_seen=0.1),
+            9: Recognition(label="Stehlampe", score=0.9, name_score=0.8, first_seen=0.0, last_seen=0.1),
+        },
     )
 
 
@@ -128,6 +133,7 @@ def assert_same_view(a: View, b: View) -> None:
 
 def assert_same_memory(a: Memory, b: Memory) -> None:
     assert (a.next_id, a.edits, a.sightings) == (b.next_id, b.edits, b.sightings)
+    assert a.recognitions == b.recognitions
     np.testing.assert_array_equal(a.members, b.members)
     for mine, other in zip(a.views, b.views, strict=True):
         assert_same_view(mine, other)
