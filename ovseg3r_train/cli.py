@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from ovseg3r_core.cli import err, out, run
+from ovseg3r_core.cli import FormatName, FrameRange, err, out, run
 from ovseg3r_core.devices import Device, pick_device
 from ovseg3r_core.progress import progress_bar
 
@@ -314,6 +314,88 @@ def convert(
         raise typer.Exit(1)
 
 
+@app.command(
+    epilog="Examples:\n\n"
+    "  ovseg3r-train pseudo-label recordings --out labelled\n\n"
+    "  ovseg3r-train pseudo-label office_bag kitchen.mcap --out labelled --masks everything --workers 4\n\n"
+    "  ovseg3r-train pseudo-label /shared/recordings --out /shared/labelled --ray auto --device cuda"
+)
+def pseudo_label(
+    recordings: Annotated[
+        list[Path], typer.Argument(metavar="RECORDING...", help="Sequences and rosbags, or folders of them.")
+    ],
+    folder: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Folder of the set; made, or gone on with.", show_default=False)
+    ],
+    format: FormatName = "auto",
+    frames: FrameRange = "::",
+    masks: Annotated[
+        str,
+        typer.Option(
+            help="Source of 2D masks, as `ovseg3r segment` takes it: default, everything, sam:CHECKPOINT.pth, "
+            "hf:FOLDER, files:FOLDER (of several recordings, FOLDER/NAME), each with +clip:ARCHITECTURE:CHECKPOINT. "
+            "Several with commas share one fusion."
+        ),
+    ] = "default",
+    split: Annotated[Split, typer.Option(help="What the scenes are for.")] = Split.train,
+    voxel_size: Annotated[
+        float, typer.Option(help="Metres; other lengths follow. 0.02 is for rooms, 0.005 for a bin or a table top.")
+    ] = 0.02,
+    workers: Annotated[
+        int, typer.Option(min=0, max=4096, help="Recordings at once; 0: as many as cores and memory have room for.")
+    ] = 0,
+    ray: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Work on a Ray cluster: HOST:PORT, auto (the one of this machine) or local (processes of this machine "
+            "alone). All machines must see the recordings and DIR at the same paths.",
+        ),
+    ] = "",
+    keep_masks: Annotated[
+        bool, typer.Option("--keep-masks/--no-keep-masks", help="Keep the 2D masks in DIR/masks when they are lifted.")
+    ] = True,
+    device: Annotated[
+        Device, typer.Option(help="Where networks run; with --ray, only cuda asks for GPUs, one for each recording.")
+    ] = Device.auto,
+) -> None:
+    """Label recordings without any annotation: fused, masked by a 2D teacher, the masks lifted as partial 3D labels.
+
+    What is in DIR already and whole is not made again. Writes scenes.json, a scene and a picture for each recording,
+    and pseudo_labels.json, which tells whether the labels are any good. Exit code 1 tells that some recordings could
+    not be labelled.
+    """
+    from ovseg3r_train.pseudo.recording_job import MASKS, RecordingJob, frame_slice
+    from ovseg3r_train.pseudo.recordings import claim, find_recordings, titles_of
+    from ovseg3r_train.pseudo.run import pseudo_label as label_all
+    from ovseg3r_train.pseudo.teachers import check_teachers
+    from ovseg3r_train.scene_set import SceneSet
+
+    sources, titles = check_teachers(masks), titles_of(find_recordings(recordings, format))
+    frame_slice(frames)
+    where = device.value if ray else pick_device(device.value, "--device")
+    scene_set = SceneSet.create(folder)
+    claim(folder / MASKS, titles)
+    jobs = [
+        RecordingJob(
+            folder=folder,
+            recording=recording,
+            title=title,
+            split=split.value,
+            masks=sources,
+            format=format,
+            frames=frames,
+            voxel_size_m=voxel_size,
+            device=where,
+            keep_masks=keep_masks,
+            alone=len(titles) == 1,
+        )
+        for title, recording in titles.items()
+    ]
+    if not label_all(jobs, scene_set, out, err, workers=workers, ray=ray):
+        raise typer.Exit(1)
+
+
 def sensor_of(depth_noise: float, pose_drift: float, pose_jitter: float, drop: float) -> "SensorConfig":
     """The usual sensor with some of its faults larger or smaller."""
     from ovseg3r_train.sensor.depth_noise import DepthNoiseConfig
@@ -365,3 +447,7 @@ def _run(jobs: "list[SceneJob]", make: "MakeHome", scene_set: "SceneSet", worker
         soft_wrap=True,
     )
     return failed == 0
+
+
+if __name__ == "__main__":
+    main()

@@ -108,10 +108,7 @@ def make_memory(views: int = 3, edits: Edits | None = None) -> Memory:
         next_id=10,
         edits=corrections if edits is None else edits,
         sightings={COUCH: Sighting(seen=4, masked=views, overlap=views / 3), 8: Sighting(seen=1, masked=0)},
-        recognitions={
-            8: Recognition(label=None, score=1 / 3, name_score=0.4, first_seen=0.0, last_seen=0.1),
-            9: Recognition(label="Stehlampe", score=0.9, name_score=0.8, first_seen=0.0, last_seen=0.1),
-        },
+        recognitions={8: Recognition(label="Stehlampe", score=1 / 3, name_score=0.8, first_seen=0.0, last_seen=0.1)},
     )
 
 
