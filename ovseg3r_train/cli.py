@@ -447,7 +447,3 @@ def _run(jobs: "list[SceneJob]", make: "MakeHome", scene_set: "SceneSet", worker
         soft_wrap=True,
     )
     return failed == 0
-
-
-if __name__ == "__main__":
-    main()
