@@ -30,6 +30,16 @@ class Prediction:
     semantic_logits: Float[Tensor, "scenes queries texts_and_none"] | None = None
     """What the seed of a query is made of, object or not; after the last layer only."""
 
+    def of(self, scenes: slice, superpoints: int) -> "Prediction":
+        """What is said of some of the scenes, the padding of superpoints beyond so many cut off."""
+        return Prediction(
+            mask_logits=self.mask_logits[scenes, :, :superpoints],
+            name_logits=self.name_logits[scenes],
+            boxes=Boxes(self.boxes.centre[scenes], self.boxes.size[scenes]),
+            real=self.real[scenes],
+            semantic_logits=None if self.semantic_logits is None else self.semantic_logits[scenes],
+        )
+
 
 class MaskHead(nn.Module):
     """A query's mask: how well it goes with the features of each superpoint."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
@@ -63,23 +63,36 @@ class Losses:
         """Their sum."""
         return self.name + self.bce + self.dice + self.centre + self.size + self.semantic
 
+    def __add__(self, other: "Losses") -> "Losses":
+        return Losses(
+            name=self.name + other.name,
+            bce=self.bce + other.bce,
+            dice=self.dice + other.dice,
+            centre=self.centre + other.centre,
+            size=self.size + other.size,
+            semantic=self.semantic + other.semantic,
+        )
+
 
 def segmenter_losses(
     layers: Sequence[Prediction],
     targets: Targets,
     seeds: Int64[Tensor, "problems queries"],
     config: LossConfig | None = None,
+    *,
+    boxes: bool = True,
 ) -> Losses:
     """The losses of what the decoder says with `every_layer`.
 
     Args:
         seeds: the superpoint that each query started from, -1 for padding.
+        boxes: whether the targets have boxes; partial masks have none.
     """
     config = config or LossConfig()
     zero = layers[-1].mask_logits.new_zeros((), dtype=torch.float32)
     name, bce, dice, centre, size = zero, zero, zero, zero, zero
     for number, said in enumerate(layers):
-        with_boxes, last = number > 0, number == len(layers) - 1
+        with_boxes, last = boxes and number > 0, number == len(layers) - 1
         matches = match(said, targets, seeds, config.matching, with_boxes=with_boxes)
         name = name + config.name_weight * _name_loss(said, targets, seeds, matches, config.nothing_weight)
         layer_bce, layer_dice = _mask_losses(said, targets, matches)
@@ -99,11 +112,15 @@ def _name_loss(
     matches: Matches,
     nothing_weight: float,
 ) -> Float[Tensor, ""]:
-    """Cross-entropy of every query: its instance's name where it matches, else "nothing"; mean over problems."""
+    """Cross-entropy of every query: its instance's name where it matches, else "nothing"; mean over problems.
+
+    A query that nobody can judge, and one whose instance has no name, cost nothing.
+    """
     logits = said.name_logits.float()
     nothing = logits.shape[-1] - 1
     problem = torch.arange(len(seeds), device=seeds.device)[:, None].expand_as(matches.query)
-    target = torch.where(seeds >= 0, nothing, NOT_ASKED)
+    judged = (seeds >= 0) & targets.nothing.gather(1, seeds.clamp(min=0))
+    target = torch.where(judged, nothing, NOT_ASKED)
     target[problem[matches.found], matches.query[matches.found]] = targets.name[matches.found]
     weight = torch.where(target == nothing, nothing_weight, 1.0) * (target != NOT_ASKED)
     each = cross_entropy(logits.flatten(0, 1), target.clamp(min=0).flatten(), reduction="none").view_as(weight)
@@ -118,14 +135,16 @@ def _mask_losses(said: Prediction, targets: Targets, matches: Matches) -> tuple[
     bce = (bce * seen).sum(-1) / seen.sum(-1).clamp(min=1)
     covered = logits.sigmoid() * seen
     dice = 1 - (2 * (covered * truth).sum(-1) + 1) / (covered.sum(-1) + truth.sum(-1) + 1)
-    return _mean_of_problems(bce, matches.found), _mean_of_problems(dice, matches.found)
+    weight = matches.found * targets.weight
+    return _mean_of_problems(bce, weight), _mean_of_problems(dice, weight)
 
 
 def _box_losses(said: Prediction, targets: Targets, matches: Matches) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """Metres that middles and sizes are off, summed over the axes; mean over problems that have matches."""
     centre = (_of_matches(said.boxes.centre, matches) - targets.boxes.centre).abs().sum(-1)
     size = (_of_matches(said.boxes.size, matches) - targets.boxes.size).abs().sum(-1)
-    return _mean_of_problems(centre, matches.found), _mean_of_problems(size, matches.found)
+    weight = matches.found * targets.weight
+    return _mean_of_problems(centre, weight), _mean_of_problems(size, weight)
 
 
 def _semantic_loss(said: Prediction, targets: Targets, seeds: Int64[Tensor, "problems queries"]) -> Float[Tensor, ""]:
@@ -147,9 +166,9 @@ def _of_matches(
 
 
 def _mean_of_problems(
-    each: Float[Tensor, "problems instances"], found: Bool[Tensor, "problems instances"]
+    each: Float[Tensor, "problems instances"], weight: Float[Tensor, "problems instances"]
 ) -> Float[Tensor, ""]:
-    """The mean over matched instances, then over problems that have one."""
-    count = found.sum(1)
-    mean = torch.where(found, each, 0.0).sum(1) / count.clamp(min=1)
-    return mean.sum() / (count > 0).sum().clamp(min=1)
+    """The weighted mean over instances, 0 for those that nobody answers for; then over problems that have any."""
+    sums = weight.sum(1)
+    mean = torch.where(weight > 0, each * weight, 0.0).sum(1) / sums.clamp(min=1e-6)
+    return mean.sum() / (sums > 0).sum().clamp(min=1)

@@ -16,7 +16,7 @@ from torch.nn.functional import logsigmoid
 
 from ovseg3r_core.config import Within, check_ranges
 from ovseg3r_core.segmenter.heads import Prediction
-from ovseg3r_train.learning.targets import Targets
+from ovseg3r_train.learning.targets import NOT_ASKED, Targets
 
 _FORBIDDEN = 1e8
 
@@ -99,7 +99,8 @@ def matching_cost(
     common = covered @ truth.transpose(1, 2)
     dice = 1 - (2 * common + 1) / (covered.sum(-1, keepdim=True) + truth.sum(-1)[:, None] + 1)
     probability = said.name_logits.float().softmax(-1)
-    right = probability.gather(2, targets.name[:, None].expand(-1, probability.shape[1], -1))
+    name = targets.name.clamp(min=0)[:, None].expand(-1, probability.shape[1], -1)
+    right = probability.gather(2, name) * (targets.name != NOT_ASKED)[:, None]
     cost = config.bce_weight * bce + config.dice_weight * dice - config.name_weight * right
     if with_boxes:
         cost = cost + config.centre_weight * torch.cdist(said.boxes.centre, targets.boxes.centre, p=1)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Bool, Float32, Int, Int64
 from numpy import ndarray
 from torch import Tensor
 
@@ -17,7 +17,7 @@ from ovseg3r_core.segmenter.boxes import Boxes
 from ovseg3r_train.scene import NO_INSTANCE, Truth
 
 NOT_ASKED = -1
-"""The semantic target of a superpoint that teaches nothing: padding."""
+"""The name of an instance without one, and the semantic target of a superpoint that teaches nothing."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,6 +30,8 @@ class SceneTargets:
     boxes: Boxes
     semantic: Int64[Tensor, " superpoints"]
     """The text of what most points of a superpoint belong to; the number of texts where that is no instance."""
+    nothing: Bool[Tensor, " superpoints"]
+    """Where the truth's silence says that there is nothing."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -42,6 +44,10 @@ class Targets:
     semantic: Int64[Tensor, "problems superpoints"]
     real: Bool[Tensor, "problems instances"]
     superpoint_real: Bool[Tensor, "problems superpoints"]
+    nothing: Bool[Tensor, "problems superpoints"]
+    """Where a query that answers for no instance should say "nothing"; elsewhere nobody knows."""
+    weight: Float32[Tensor, "problems instances"]
+    """How much each instance counts among those of its problem."""
 
     def to(self, device: torch.device | str) -> "Targets":
         """The same on a device."""
@@ -52,11 +58,17 @@ class Targets:
             semantic=self.semantic.to(device),
             real=self.real.to(device),
             superpoint_real=self.superpoint_real.to(device),
+            nothing=self.nothing.to(device),
+            weight=self.weight.to(device),
         )
 
 
 def scene_targets(
-    truth: Truth, xyz: Float32[ndarray, "points 3"], superpoint: Int64[ndarray, " points"], texts: Mapping[str, int]
+    truth: Truth,
+    xyz: Float32[ndarray, "points 3"],
+    superpoint: Int[ndarray, " points"],
+    texts: Mapping[str, int],
+    doubted: Bool[ndarray, " superpoints"] | None = None,
 ) -> SceneTargets:
     """The truth of a scene on its superpoints.
 
@@ -66,14 +78,14 @@ def scene_targets(
     Args:
         xyz: where the points are *in this input*, augmented or not: the boxes are of them.
         texts: the place of each name in the vocabulary.
+        doubted: superpoints where somebody saw a thing: if the truth says nothing there, it is not believed.
 
     Raises:
         KeyError: an instance has a name that the vocabulary lacks.
     """
     ids, row = np.unique(truth.instance, return_inverse=True)
     superpoints = int(superpoint.max()) + 1
-    points = np.zeros((len(ids), superpoints), np.int64)
-    np.add.at(points, (row, superpoint), 1)
+    points = np.bincount(row * superpoints + superpoint, minlength=len(ids) * superpoints).reshape(len(ids), -1)
     masks = points * 2 > points.sum(axis=0)
     kept = [i for i, id_ in enumerate(ids.tolist()) if id_ != NO_INSTANCE and masks[i].any()]
     names = [texts[truth.names[int(ids[i])]] for i in kept]
@@ -81,11 +93,16 @@ def scene_targets(
     semantic = np.full(superpoints, len(texts), np.int64)
     for i, name in zip(kept, names, strict=True):
         semantic[masks[i]] = name
+    nothing = np.ones(superpoints, bool)
+    if doubted is not None:
+        nothing = ~doubted | masks[kept].any(axis=0)
+        semantic[~nothing] = NOT_ASKED
     return SceneTargets(
         masks=torch.from_numpy(masks[kept]),
         name=torch.tensor(names, dtype=torch.int64),
         boxes=Boxes(torch.from_numpy((low + high)[kept] / 2), torch.from_numpy((high - low)[kept])),
         semantic=torch.from_numpy(semantic),
+        nothing=torch.from_numpy(nothing),
     )
 
 
@@ -102,6 +119,8 @@ def collate_targets(scenes: Sequence[SceneTargets]) -> Targets:
         semantic=torch.full((count, superpoints), NOT_ASKED),
         real=torch.zeros(count, instances, dtype=torch.bool),
         superpoint_real=torch.zeros(count, superpoints, dtype=torch.bool),
+        nothing=torch.zeros(count, superpoints, dtype=torch.bool),
+        weight=torch.ones(count, instances),
     )
     for i, scene in enumerate(scenes):
         rows, columns = scene.masks.shape
@@ -109,13 +128,13 @@ def collate_targets(scenes: Sequence[SceneTargets]) -> Targets:
         targets.boxes.centre[i, :rows], targets.boxes.size[i, :rows] = scene.boxes.centre, scene.boxes.size
         targets.semantic[i, :columns] = scene.semantic
         targets.real[i, :rows], targets.superpoint_real[i, :columns] = True, True
+        targets.nothing[i, :columns] = scene.nothing
     return targets
 
 
 def _ranges(
     xyz: Float32[ndarray, "points 3"], group: Int64[ndarray, " points"], groups: int
 ) -> tuple[Float32[ndarray, "groups 3"], Float32[ndarray, "groups 3"]]:
-    low, high = np.full((groups, 3), np.inf, np.float32), np.full((groups, 3), -np.inf, np.float32)
-    np.minimum.at(low, group, xyz)
-    np.maximum.at(high, group, xyz)
-    return low, high
+    order = np.argsort(group, kind="stable")
+    first = np.searchsorted(group[order], np.arange(groups))  # every group has a point
+    return np.minimum.reduceat(xyz[order], first), np.maximum.reduceat(xyz[order], first)

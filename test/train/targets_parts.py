@@ -23,7 +23,10 @@ def _scene(masks: Tensor, names: list[int]) -> SceneTargets:
     for mask, name in zip(masks, names, strict=True):
         semantic[mask] = name
     boxes = Boxes(torch.rand(len(names), 3), torch.rand(len(names), 3))
-    return SceneTargets(masks=masks, name=torch.tensor(names, dtype=torch.int64), boxes=boxes, semantic=semantic)
+    nothing = torch.ones(masks.shape[1], dtype=torch.bool)
+    return SceneTargets(
+        masks=masks, name=torch.tensor(names, dtype=torch.int64), boxes=boxes, semantic=semantic, nothing=nothing
+    )
 
 
 def predictions(targets: Targets, seeds: Tensor, seed: int = 1) -> Prediction:

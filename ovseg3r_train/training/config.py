@@ -1,0 +1,77 @@
+"""What decides a training: the same settings, data and number of processes give the same weights."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from ovseg3r_core.config import Within, check_ranges
+from ovseg3r_train.learning.example import SuperpointKind
+from ovseg3r_train.learning.losses import LossConfig
+from ovseg3r_train.training.augment import AugmentConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class LessonConfig:
+    """What a step learns from; the switches of the ablations are here."""
+
+    scenes: Annotated[int, Within(1, 1024)] = 4
+    """A step, over all processes."""
+    pseudo_scenes: Annotated[int, Within(0, 1024)] = 2
+    """How many of them are learned from the views' masks; the others from the truth."""
+    classes: Literal["base", "all"] = "base"
+    """base hides the truth of ScanNet200's novel classes (the paper's standard setting); all is the upper bound."""
+    partition: Literal["views", "none"] = "views"
+    """views is VIP; none takes the views' masks for whole things (the ablation)."""
+    superpoints: SuperpointKind = "ibsp"
+    """ibsp keeps to the outlines of masks; geometry does not (the ablation)."""
+    pseudo_share: Annotated[float, Within(0.0, 1.0)] = 1.0
+    """Share of the scenes whose masks are used (the ablation)."""
+    views: Annotated[int, Within(1, 1000)] = 12
+    """Views drawn of a pseudo-labelled scene."""
+    weigh_masks: bool = False
+    """Let a mask weigh as much as the teacher was sure of it."""
+    doubt_silence: bool = False
+    """Where a view's mask holds what the truth does not name, do not teach "nothing"."""
+    most_points: Annotated[int, Within(1000, 4_000_000)] = 120_000
+    """A larger scene is cut round a place drawn at random."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges, and what fits in what."""
+        check_ranges(self)
+        if self.pseudo_scenes > self.scenes:
+            raise ValueError(f"pseudo_scenes is {self.pseudo_scenes}; a step has only {self.scenes} scenes")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """All of it."""
+
+    lessons: LessonConfig = field(default_factory=LessonConfig)
+    """What a step learns from."""
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    """How scenes are changed."""
+    losses: LossConfig = field(default_factory=LossConfig)
+    """What mistakes cost."""
+    size: Literal["small", "base", "wide"] = "small"
+    """Of the network."""
+    voxel_size_m: Annotated[float, Within(0.005, 0.5)] = 0.02
+    """Of the network's finest level."""
+    steps: Annotated[int, Within(1, 10_000_000)] = 20_000
+    """How long it learns."""
+    rate: Annotated[float, Within(0.0, 1.0)] = 1e-3
+    """Learning rate at its highest, after the warm-up; from there it falls to 0 by a power of 0.9."""
+    warm_up: Annotated[int, Within(0, 1_000_000)] = 200
+    """Steps until then."""
+    weight_decay: Annotated[float, Within(0.0, 1.0)] = 0.05
+    """AdamW's."""
+    clip: Annotated[float, Within(0.0, 1e6)] = 10.0
+    """Largest norm of the gradient."""
+    average: Annotated[float, Within(0.0, 0.99999)] = 0.998
+    """Of the running mean of the weights, which is what is validated and saved: how much of it stays each step."""
+    precision: Literal["32-true", "bf16-mixed"] = "bf16-mixed"
+    """What the network computes in on a GPU; on CPU it is always 32-true."""
+    seed: Annotated[int, Within(0, 2**31)] = 0
+    """Of the first weights and of every draw."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        check_ranges(self)

@@ -1,0 +1,243 @@
+"""The training loop: lessons in, a checkpoint out; stopped at any moment, it goes on where it was saved.
+
+lesson ─► segmenter ─► losses of scenes with truth, losses of views (VIP) ─► gradients ─► weights ─► their mean
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from jaxtyping import Float32
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader
+
+from ovseg3r_core.atomic import make_folder
+from ovseg3r_core.language.encoder import EncoderId
+from ovseg3r_core.segmenter.build import base_config, build_segmenter, small_config, wide_config
+from ovseg3r_core.segmenter.checkpoint import load_segmenter
+from ovseg3r_core.segmenter.segmenter import Segmenter
+from ovseg3r_train.learning.example import Example
+from ovseg3r_train.learning.losses import Losses, segmenter_losses
+from ovseg3r_train.training.config import TrainConfig
+from ovseg3r_train.training.history import History
+from ovseg3r_train.training.lessons import Lesson, Lessons
+from ovseg3r_train.training.state import load_state, save_state
+
+_SIZES = {"small": small_config, "base": base_config, "wide": wide_config}
+_TELL_EVERY = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Texts:
+    """The texts that a training compares with."""
+
+    places: Mapping[str, int]
+    """The row of each name."""
+    rows: Float32[Tensor, "texts text_channels"]
+    """Their embeddings, unit rows."""
+    encoder: EncoderId
+    """What made them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """How a training is run, which does not change what comes out."""
+
+    folder: Path
+    device: str = "cuda"
+    """cuda, or cpu. Several GPUs take one process each, started by `torchrun`."""
+    workers: int = 2
+    """Processes that make lessons."""
+    save_every_s: float = 60.0
+    validate_every: int = 1000
+    """Steps between two looks at scenes that were not learned from."""
+    seconds: float = float("inf")
+    """Stop after so long, at a saved step; the next call goes on."""
+    start: Path | None = None
+    """A checkpoint that a new training starts from; random weights without it."""
+
+
+Look = Callable[[Segmenter], Mapping[str, float]]
+"""What validation says of a segmenter, under names such as `val/ap50`."""
+
+
+def train(
+    config: TrainConfig,
+    examples: Sequence[Example],
+    texts: Texts,
+    run: Run,
+    look: Look = lambda _: {},
+    on_step: Callable[[int, Losses], None] = lambda step, losses: None,
+) -> Segmenter:
+    """Learn the examples, from the start or from where the folder's last training was saved.
+
+    The same configuration, examples and number of processes give the same weights, stopped in between or not.
+
+    Args:
+        look: called now and then with the mean of the weights, and at the end.
+        on_step: called after each step of the first process.
+
+    Returns:
+        The mean of the weights, in evaluation mode.
+
+    Raises:
+        ValueError: the folder holds a training of another configuration, or a damaged one.
+    """
+    make_folder(run.folder)
+    engine = _engine(config, run)
+    torch.manual_seed(config.seed)
+    segmenter = _first(config, texts, run.start).train()
+    optimiser = torch.optim.AdamW(
+        segmenter.parameters(), lr=config.rate, weight_decay=config.weight_decay, fused=run.device == "cuda"
+    )
+    schedule = LambdaLR(optimiser, lambda step: _rate(step, config))
+    mean = AveragedModel(segmenter, multi_avg_fn=get_ema_multi_avg_fn(config.average), use_buffers=True)
+    model, optimiser = engine.prepare(segmenter, optimiser)
+    mean, rows = mean.to(engine.device), texts.rows.to(engine.device)
+    parts = {"segmenter": segmenter, "optimiser": optimiser, "schedule": schedule, "mean": mean}
+    step = _restore(run.folder, parts, config)
+    history = History(run.folder, step) if engine.is_main_process else None
+    lessons = Lessons(examples, texts.places, config, engine.process_index, engine.num_processes)
+    start = saved = time.monotonic()
+    speed = _Speed(step)
+    for lesson in _loader(lessons, step, run.workers):
+        losses = _learn(engine, model, optimiser, lesson.to(engine.device), rows, config)
+        schedule.step()
+        mean.update_parameters(segmenter)
+        step += 1
+        on_step(step, losses)
+        last, now = step == config.steps, time.monotonic()
+        if history is not None:
+            if step % _TELL_EVERY == 0:
+                history.tell(step, _numbers(losses) | {"speed/steps_a_second": speed(step)})
+            if step % run.validate_every == 0 or last:
+                history.tell(step, look(_bare(mean)))
+                history.draw()
+        enough = _any(engine, now - start > run.seconds)
+        if history is not None and (last or enough or now - saved > run.save_every_s):
+            save_state(run.folder, _state(parts, step, config))
+            saved = now
+        if enough:
+            break
+    if history is not None:
+        history.draw()
+        history.close()
+    return _bare(mean).eval()
+
+
+def _first(config: TrainConfig, texts: Texts, start: Path | None) -> Segmenter:
+    """The weights that a training starts from."""
+    if start is None:
+        sizes = _SIZES[config.size](voxel_size_m=config.voxel_size_m, text_channels=texts.rows.shape[1])
+        return build_segmenter(sizes)
+    segmenter, card = load_segmenter(start)
+    if card.encoder.name != texts.encoder.name:
+        raise ValueError(f"{start} learned its names in {card.encoder.name}; this training's are {texts.encoder.name}")
+    return segmenter
+
+
+def _engine(config: TrainConfig, run: Run) -> Accelerator:
+    # A batch without truth teaches no boxes: some parameters have no gradient in some steps.
+    ddp = DistributedDataParallelKwargs(find_unused_parameters=True)
+    mixed = "bf16" if config.precision == "bf16-mixed" and run.device == "cuda" else "no"
+    return Accelerator(cpu=run.device == "cpu", mixed_precision=mixed, kwargs_handlers=[ddp])
+
+
+def _any(engine: Accelerator, flag: bool) -> bool:
+    """Whether any process says so: all stop at the same step."""
+    if engine.num_processes == 1:
+        return flag
+    return bool(engine.reduce(torch.tensor(float(flag), device=engine.device), "sum").item())
+
+
+def _learn(engine: Accelerator, model, optimiser, lesson: Lesson, texts: Tensor, config: TrainConfig) -> Losses:
+    """One step: the losses of scenes with truth, and those of what views say of the others."""
+    said = model(lesson.batch, texts, lesson.seeds, every_layer=True)
+    losses = []
+    true = 0 if lesson.truth is None else len(lesson.truth.real)
+    if lesson.truth is not None:
+        layers = [it.of(slice(0, true), lesson.truth.masks.shape[2]) for it in said]
+        losses.append(segmenter_losses(layers, lesson.truth, lesson.seeds[:true], config.losses))
+    if lesson.views is not None and lesson.part is not None:
+        layers = [lesson.part.cut(it) for it in said]
+        losses.append(segmenter_losses(layers, lesson.views, lesson.part.seeds, config.losses, boxes=False))
+    elif lesson.views is not None:
+        layers = [it.of(slice(true, None), lesson.views.masks.shape[2]) for it in said]
+        losses.append(segmenter_losses(layers, lesson.views, lesson.seeds[true:], config.losses, boxes=False))
+    total = sum(losses[1:], losses[0])
+    optimiser.zero_grad()
+    engine.backward(total.total)
+    engine.clip_grad_norm_(model.parameters(), config.clip)
+    optimiser.step()
+    return total
+
+
+def _rate(step: int, config: TrainConfig) -> float:
+    """Of the highest learning rate: up in a straight line, down by a power."""
+    if step < config.warm_up:
+        return (step + 1) / config.warm_up
+    left = (config.steps - step) / max(1, config.steps - config.warm_up)
+    return max(left, 0.0) ** 0.9
+
+
+def _loader(lessons: Lessons, step: int, workers: int) -> DataLoader:
+    """The lessons from a step on, in order, made ahead by other processes."""
+    return DataLoader(
+        lessons,
+        sampler=range(step, len(lessons)),
+        batch_size=None,
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        multiprocessing_context="fork" if workers else None,  # the examples are shared, not copied
+    )
+
+
+def _state(parts: Mapping[str, Any], step: int, config: TrainConfig) -> dict[str, Any]:
+    return {"step": step, "config": asdict(config)} | {name: part.state_dict() for name, part in parts.items()}
+
+
+def _restore(folder: Path, parts: Mapping[str, Any], config: TrainConfig) -> int:
+    """Bring every part to where it was saved; the step that comes next."""
+    state = load_state(folder)
+    if state is None:
+        return 0
+    if (saved := state["config"]) != asdict(config):
+        other = sorted(name for name, value in asdict(config).items() if saved.get(name) != value)
+        raise ValueError(
+            f"{folder} holds a training with other settings ({', '.join(other)}): go on with those, or give another "
+            "folder"
+        )
+    for name, part in parts.items():
+        part.load_state_dict(state[name])
+    return state["step"]
+
+
+def _bare(mean: AveragedModel) -> Segmenter:
+    segmenter = mean.module
+    assert isinstance(segmenter, Segmenter)
+    return segmenter
+
+
+def _numbers(losses: Losses) -> dict[str, float]:
+    parts = {"name": losses.name, "bce": losses.bce, "dice": losses.dice, "centre": losses.centre, "size": losses.size}
+    parts |= {"semantic": losses.semantic, "total": losses.total}
+    return {f"loss/{name}": float(value.detach()) for name, value in parts.items()}
+
+
+class _Speed:
+    """Steps a second since the last time it was asked."""
+
+    def __init__(self, step: int) -> None:
+        self._step, self._time = step, time.monotonic()
+
+    def __call__(self, step: int) -> float:
+        now = time.monotonic()
+        speed = (step - self._step) / max(now - self._time, 1e-9)
+        self._step, self._time = step, now
+        return speed
