@@ -1,6 +1,7 @@
 """What a query says: its mask, its name by similarity with texts, and its semantics (method 2.3, 6.6)."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -39,6 +40,16 @@ class Prediction:
             real=self.real[scenes],
             semantic_logits=None if self.semantic_logits is None else self.semantic_logits[scenes],
         )
+
+
+def together(layers: Sequence[Prediction]) -> Prediction:
+    """What several layers say, one behind the other; without semantics, which only the last one tells."""
+    return Prediction(
+        mask_logits=torch.cat([said.mask_logits for said in layers]),
+        name_logits=torch.cat([said.name_logits for said in layers]),
+        boxes=Boxes(torch.cat([said.boxes.centre for said in layers]), torch.cat([said.boxes.size for said in layers])),
+        real=torch.cat([said.real for said in layers]),
+    )
 
 
 class MaskHead(nn.Module):

@@ -1,7 +1,8 @@
 """What the predictions of all layers cost, given the truth (method 2.4).
 
-Every layer is matched anew and pays for the names of all queries, and for the masks and boxes of those that match. The
-last layer pays for semantics too, and its dice counts four times, as it does in effect in SegDINO3D and OneFormer3D.
+Every layer is matched anew and pays for the names of all queries, and for the masks and boxes of those that match. All
+layers are compared at once, as problems one behind the other: on a GPU the number of operations is what costs. The last
+layer pays for semantics too, and its dice counts four times, as it does in effect in SegDINO3D and OneFormer3D.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from ovseg3r_core.config import Within, check_ranges
-from ovseg3r_core.segmenter.heads import Prediction
+from ovseg3r_core.segmenter.heads import Prediction, together
 from ovseg3r_train.learning.matching import Matches, MatchingConfig, match
 from ovseg3r_train.learning.targets import NOT_ASKED, Targets
 
@@ -88,21 +89,25 @@ def segmenter_losses(
         seeds: the superpoint that each query started from, -1 for padding.
         boxes: whether the targets have boxes; partial masks have none.
     """
-    config = config or LossConfig()
-    zero = layers[-1].mask_logits.new_zeros((), dtype=torch.float32)
-    name, bce, dice, centre, size = zero, zero, zero, zero, zero
-    for number, said in enumerate(layers):
-        with_boxes, last = boxes and number > 0, number == len(layers) - 1
-        matches = match(said, targets, seeds, config.matching, with_boxes=with_boxes)
-        name = name + config.name_weight * _name_loss(said, targets, seeds, matches, config.nothing_weight)
-        layer_bce, layer_dice = _mask_losses(said, targets, matches)
-        bce = bce + config.bce_weight * layer_bce
-        dice = dice + config.dice_weight * layer_dice * (config.last_dice_factor if last else 1.0)
-        if with_boxes:
-            layer_centre, layer_size = _box_losses(said, targets, matches)
-            centre, size = centre + config.centre_weight * layer_centre, size + config.size_weight * layer_size
-    semantic = config.semantic_weight * _semantic_loss(layers[-1], targets, seeds)
-    return Losses(name=name, bce=bce, dice=dice, centre=centre, size=size, semantic=semantic)
+    config, count = config or LossConfig(), len(layers)
+    said, every, starts = together(layers), targets.repeated(count), seeds.repeat(count, 1)
+    boxed = torch.full((count, len(seeds)), boxes, device=seeds.device)
+    boxed[0] = False  # nobody has predicted a box before the first layer
+    matches = match(said, every, starts, config.matching, boxed=boxed.flatten())
+    weight = matches.found * every.weight
+    name = _mean_over(_name_loss(said, every, starts, matches, config.nothing_weight), count)
+    bce, dice = (_mean_of_matched(each, weight, count) for each in _mask_losses(said, every, matches))
+    centre, size = (_mean_of_matched(each, weight, count)[1:] for each in _box_losses(said, every, matches))
+    dice = torch.cat([dice[:-1], dice[-1:] * config.last_dice_factor])
+    with_boxes = float(boxes)
+    return Losses(
+        name=config.name_weight * name.sum(),
+        bce=config.bce_weight * bce.sum(),
+        dice=config.dice_weight * dice.sum(),
+        centre=config.centre_weight * with_boxes * centre.sum(),
+        size=config.size_weight * with_boxes * size.sum(),
+        semantic=config.semantic_weight * _semantic_loss(layers[-1], targets, seeds),
+    )
 
 
 def _name_loss(
@@ -111,47 +116,49 @@ def _name_loss(
     seeds: Int64[Tensor, "problems queries"],
     matches: Matches,
     nothing_weight: float,
-) -> Float[Tensor, ""]:
-    """Cross-entropy of every query: its instance's name where it matches, else "nothing"; mean over problems.
+) -> Float[Tensor, " problems"]:
+    """Cross-entropy of every query: its instance's name where it matches, else "nothing".
 
     A query that nobody can judge, and one whose instance has no name, cost nothing.
     """
     logits = said.name_logits.float()
     nothing = logits.shape[-1] - 1
-    problem = torch.arange(len(seeds), device=seeds.device)[:, None].expand_as(matches.query)
     judged = (seeds >= 0) & targets.nothing.gather(1, seeds.clamp(min=0))
     target = torch.where(judged, nothing, NOT_ASKED)
-    target[problem[matches.found], matches.query[matches.found]] = targets.name[matches.found]
+    # Behind the last query there is room for what is not found.
+    room = torch.cat([target, torch.full_like(target[:, :1], NOT_ASKED)], dim=1)
+    place = torch.where(matches.found, matches.query, target.shape[1])
+    target = room.scatter(1, place, targets.name)[:, :-1]
     weight = torch.where(target == nothing, nothing_weight, 1.0) * (target != NOT_ASKED)
     each = cross_entropy(logits.flatten(0, 1), target.clamp(min=0).flatten(), reduction="none").view_as(weight)
-    return ((each * weight).sum(1) / weight.sum(1).clamp(min=1e-6)).mean()
+    return (each * weight).sum(1) / weight.sum(1).clamp(min=1e-6)
 
 
-def _mask_losses(said: Prediction, targets: Targets, matches: Matches) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """Binary cross-entropy and dice of the masks of matched queries; mean over problems that have any."""
+def _mask_losses(
+    said: Prediction, targets: Targets, matches: Matches
+) -> tuple[Float[Tensor, "problems instances"], Float[Tensor, "problems instances"]]:
+    """Binary cross-entropy and dice of the mask of each instance's query."""
     logits, seen = _of_matches(said.mask_logits, matches).float(), targets.superpoint_real[:, None].float()
     truth = targets.masks.float()
     bce = binary_cross_entropy_with_logits(logits, truth, reduction="none")
-    bce = (bce * seen).sum(-1) / seen.sum(-1).clamp(min=1)
     covered = logits.sigmoid() * seen
     dice = 1 - (2 * (covered * truth).sum(-1) + 1) / (covered.sum(-1) + truth.sum(-1) + 1)
-    weight = matches.found * targets.weight
-    return _mean_of_problems(bce, weight), _mean_of_problems(dice, weight)
+    return (bce * seen).sum(-1) / seen.sum(-1).clamp(min=1), dice
 
 
-def _box_losses(said: Prediction, targets: Targets, matches: Matches) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """Metres that middles and sizes are off, summed over the axes; mean over problems that have matches."""
+def _box_losses(
+    said: Prediction, targets: Targets, matches: Matches
+) -> tuple[Float[Tensor, "problems instances"], Float[Tensor, "problems instances"]]:
+    """Metres that middle and size of each instance's query are off, summed over the axes."""
     centre = (_of_matches(said.boxes.centre, matches) - targets.boxes.centre).abs().sum(-1)
     size = (_of_matches(said.boxes.size, matches) - targets.boxes.size).abs().sum(-1)
-    weight = matches.found * targets.weight
-    return _mean_of_problems(centre, weight), _mean_of_problems(size, weight)
+    return centre, size
 
 
 def _semantic_loss(said: Prediction, targets: Targets, seeds: Int64[Tensor, "problems queries"]) -> Float[Tensor, ""]:
     """Cross-entropy of what the seed of each query is made of; mean over problems."""
     assert said.semantic_logits is not None, "the last layer says what seeds are made of"
-    problem = torch.arange(len(seeds), device=seeds.device)[:, None]
-    target = torch.where(seeds >= 0, targets.semantic[problem, seeds.clamp(min=0)], NOT_ASKED)
+    target = torch.where(seeds >= 0, targets.semantic.gather(1, seeds.clamp(min=0)), NOT_ASKED)
     asked = (target != NOT_ASKED).float()
     logits = said.semantic_logits.float().flatten(0, 1)
     each = cross_entropy(logits, target.clamp(min=0).flatten(), reduction="none").view_as(asked)
@@ -165,10 +172,14 @@ def _of_matches(
     return rows.gather(1, matches.query[..., None].expand(-1, -1, rows.shape[-1]))
 
 
-def _mean_of_problems(
-    each: Float[Tensor, "problems instances"], weight: Float[Tensor, "problems instances"]
-) -> Float[Tensor, ""]:
-    """The weighted mean over instances, 0 for those that nobody answers for; then over problems that have any."""
+def _mean_of_matched(
+    each: Float[Tensor, "problems instances"], weight: Float[Tensor, "problems instances"], layers: int
+) -> Float[Tensor, " layers"]:
+    """For each layer the weighted mean over the instances that a query answers for, then over problems with any."""
     sums = weight.sum(1)
-    mean = torch.where(weight > 0, each * weight, 0.0).sum(1) / sums.clamp(min=1e-6)
-    return mean.sum() / (sums > 0).sum().clamp(min=1)
+    mean = (each * weight).sum(1) / sums.clamp(min=1e-6)
+    return mean.unflatten(0, (layers, -1)).sum(1) / (sums > 0).unflatten(0, (layers, -1)).sum(1).clamp(min=1)
+
+
+def _mean_over(each: Float[Tensor, " problems"], layers: int) -> Float[Tensor, " layers"]:
+    return each.unflatten(0, (layers, -1)).mean(1)

@@ -60,15 +60,15 @@ def match(
     seeds: Int64[Tensor, "problems queries"],
     config: MatchingConfig,
     *,
-    with_boxes: bool,
+    boxed: Bool[Tensor, " problems"],
 ) -> Matches:
-    """The matches of one layer's predictions.
+    """The matches of predictions.
 
     Args:
         seeds: the superpoint that each query started from, -1 for padding.
-        with_boxes: whether boxes cost something; before the first layer nobody has predicted one.
+        boxed: in which problems boxes cost something; before the first layer nobody has predicted one.
     """
-    cost = matching_cost(said, targets, config, with_boxes=with_boxes)
+    cost = matching_cost(said, targets, config, boxed=boxed)
     allowed = (seeds >= 0)[..., None] & targets.real[:, None]
     if config.matcher == "sparse":
         allowed = allowed & seed_inside(targets, seeds)
@@ -86,7 +86,7 @@ def seed_inside(
 
 
 def matching_cost(
-    said: Prediction, targets: Targets, config: MatchingConfig, *, with_boxes: bool
+    said: Prediction, targets: Targets, config: MatchingConfig, *, boxed: Bool[Tensor, " problems"]
 ) -> Float[Tensor, "problems queries instances"]:
     """What it costs each query to answer for each instance."""
     truth = targets.masks.float()
@@ -102,10 +102,9 @@ def matching_cost(
     name = targets.name.clamp(min=0)[:, None].expand(-1, probability.shape[1], -1)
     right = probability.gather(2, name) * (targets.name != NOT_ASKED)[:, None]
     cost = config.bce_weight * bce + config.dice_weight * dice - config.name_weight * right
-    if with_boxes:
-        cost = cost + config.centre_weight * torch.cdist(said.boxes.centre, targets.boxes.centre, p=1)
-        cost = cost + config.size_weight * torch.cdist(said.boxes.size, targets.boxes.size, p=1)
-    return cost
+    off = config.centre_weight * torch.cdist(said.boxes.centre, targets.boxes.centre, p=1)
+    off = off + config.size_weight * torch.cdist(said.boxes.size, targets.boxes.size, p=1)
+    return cost + off * boxed[:, None, None]
 
 
 def _hungarian(

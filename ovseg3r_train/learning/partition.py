@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Int64
 from torch import Tensor
-from torch.nn.functional import one_hot
 
 from ovseg3r_core.segmenter.boxes import Boxes
 from ovseg3r_core.segmenter.heads import Prediction
@@ -42,17 +41,16 @@ class Partition:
 
     def cut(self, said: Prediction) -> Prediction:
         """What the queries of each view say of the superpoints that it sees: one problem a view."""
-        scene, rows, queries = self.scene[:, None], self.queries.clamp(min=0), said.mask_logits.shape[1]
-        dtype, semantic = said.mask_logits.dtype, said.semantic_logits
-        # By products with zeros and ones: their gradients are quick on a GPU, and the same each time.
-        row_of = one_hot(scene * queries + rows, len(said.real) * queries).to(dtype)
-        column_of = one_hot(self.columns.clamp(min=0), said.mask_logits.shape[2]).to(dtype)
+        scene, rows = self.scene[:, None], self.queries.clamp(min=0)
+        row = scene * said.mask_logits.shape[1] + rows
+        place = row[..., None] * said.mask_logits.shape[2] + self.columns.clamp(min=0)[:, None]
+        names, semantic = said.name_logits.flatten(0, 1), said.semantic_logits
         return Prediction(
-            mask_logits=row_of @ said.mask_logits.flatten(0, 1) @ column_of.transpose(1, 2),
-            name_logits=row_of.to(said.name_logits.dtype) @ said.name_logits.flatten(0, 1),
+            mask_logits=said.mask_logits.flatten().gather(0, place.flatten()).view(place.shape),
+            name_logits=names.gather(0, row.flatten()[:, None].expand(-1, names.shape[1])).unflatten(0, row.shape),
             boxes=Boxes(said.boxes.centre[scene, rows], said.boxes.size[scene, rows]),
             real=self.queries != PADDING,
-            semantic_logits=None if semantic is None else row_of.to(semantic.dtype) @ semantic.flatten(0, 1),
+            semantic_logits=None if semantic is None else semantic[scene, rows],
         )
 
     def columns_of(self, of_scene: Bool[Tensor, "views rows superpoints"]) -> Bool[Tensor, "views rows columns"]:

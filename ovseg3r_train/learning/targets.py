@@ -49,6 +49,19 @@ class Targets:
     weight: Float32[Tensor, "problems instances"]
     """How much each instance counts among those of its problem."""
 
+    def repeated(self, times: int) -> "Targets":
+        """The same problems several times, one behind the other."""
+        return Targets(
+            masks=self.masks.repeat(times, 1, 1),
+            name=self.name.repeat(times, 1),
+            boxes=Boxes(self.boxes.centre.repeat(times, 1, 1), self.boxes.size.repeat(times, 1, 1)),
+            semantic=self.semantic.repeat(times, 1),
+            real=self.real.repeat(times, 1),
+            superpoint_real=self.superpoint_real.repeat(times, 1),
+            nothing=self.nothing.repeat(times, 1),
+            weight=self.weight.repeat(times, 1),
+        )
+
     def to(self, device: torch.device | str) -> "Targets":
         """The same on a device."""
         return Targets(

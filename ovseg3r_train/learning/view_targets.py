@@ -99,11 +99,11 @@ def whole_scene_targets(views: Sequence[ChosenView], superpoints: Sequence[int],
 
 def _targets(
     masks: Bool[Tensor, "problems masks columns"],
-    name: Int64[Tensor, "problems masks"],
+    name: Int64[Tensor, "problems names"],
     there: Bool[Tensor, "problems columns"],
     *,
     nothing: Bool[Tensor, "problems columns"],
-    weight: Float[Tensor, "problems masks"] | None = None,
+    weight: Float[Tensor, "problems names"] | None = None,
 ) -> Targets:
     """Partial masks as the losses take them; what a superpoint is made of is the name of the first mask it lies in."""
     name = pad(name, (0, masks.shape[1] - name.shape[1]), value=NOT_ASKED)

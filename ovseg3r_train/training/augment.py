@@ -86,7 +86,7 @@ def bend(
     shape = np.ceil((xyz.max(axis=0) - low) / cell_m).astype(int) + 3
     noise = rng.standard_normal((3, *shape), dtype=np.float32)
     for _ in range(2):
-        noise = uniform_filter(noise, (1, 3, 3, 3), mode="nearest")
+        noise = uniform_filter(noise, 3, mode="nearest", axes=(1, 2, 3))
     noise *= strength_m / noise.std(axis=(1, 2, 3), keepdims=True).clip(1e-9)
     place = (xyz - low) / (cell_m * (shape - 1)) * 2 - 1  # grid_sample's corners are -1 and 1, its last axis first
     at = torch.from_numpy(np.ascontiguousarray(place[:, ::-1], dtype=np.float32))

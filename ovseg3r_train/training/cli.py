@@ -1,6 +1,7 @@
 """The verbs `train` and `ablate` of `ovseg3r-train`: thin shells round the trainer."""
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -122,8 +123,8 @@ def ablate(
     kinds = {job.config(common).lessons.superpoints for job in jobs}
     from ovseg3r_train.training.prepare import texts_of
 
-    learn = {kind: _examples(learned, kind, loaders) for kind in kinds}
-    judge = {kind: _examples(judged, kind, loaders) for kind in kinds}
+    learn: Mapping[SuperpointKind, Sequence[Example]] = {it: _examples(learned, it, loaders) for it in kinds}
+    judge: Mapping[SuperpointKind, Sequence[Example]] = {it: _examples(judged, it, loaders) for it in kinds}
     every = [it for examples in (*learn.values(), *judge.values()) for it in examples]
     material = ablation.Material(learned=learn, judged=judge, texts=texts_of(every, folder, _minilm, _MINILM_SOURCE))
     results = ablation.ablate(jobs, common, material, device=where, side_by_side=side_by_side, workers=workers)

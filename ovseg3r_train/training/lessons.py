@@ -19,7 +19,7 @@ from ovseg3r_core.segmenter.inputs import Batch, SceneInput, collate
 from ovseg3r_train.learning.example import Example
 from ovseg3r_train.learning.partition import Partition, partition
 from ovseg3r_train.learning.seeds import random_seeds
-from ovseg3r_train.learning.targets import Targets, collate_targets, scene_targets
+from ovseg3r_train.learning.targets import SceneTargets, Targets, collate_targets, scene_targets
 from ovseg3r_train.learning.view_targets import ChosenView, sees_of, view_targets, whole_scene_targets
 from ovseg3r_train.scene import NO_INSTANCE, Truth
 from ovseg3r_train.training.augment import augmented
@@ -100,12 +100,13 @@ class Lessons(Dataset[Lesson]):
         batch = collate([_input(scene) for scene in scenes])
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         seeds = random_seeds(batch.superpoints, generator)
-        views = list(_drawn_views(scenes, true, lessons.views, rng))
+        views, part = self._of_views(list(_drawn_views(scenes, true, lessons.views, rng)), seeds, batch.superpoints)
         return Lesson(
             batch=batch,
             seeds=seeds,
             truth=collate_targets([self._truth(scene) for scene in scenes[:true]]) if true else None,
-            **self._of_views(views, seeds, batch.superpoints),
+            views=views,
+            part=part,
         )
 
     def _changed(self, example: Example, rng: np.random.Generator) -> Example:
@@ -114,22 +115,22 @@ class Lessons(Dataset[Lesson]):
         xyz, color = augmented(example.xyz, example.color, self._config.augment, rng)
         return replace(example, xyz=xyz, color=color)
 
-    def _truth(self, scene: Example):
+    def _truth(self, scene: Example) -> SceneTargets:
         assert scene.truth is not None
-        doubted = scene.masks.inside.any(axis=0) if self._config.lessons.doubt_silence else None
+        doubted = np.asarray(scene.masks.inside.any(axis=0)) if self._config.lessons.doubt_silence else None
         return scene_targets(scene.truth, scene.xyz, scene.superpoint, self._texts, doubted)
 
     def _of_views(
         self, views: Sequence[ChosenView], seeds: Int64[Tensor, "scenes queries"], superpoints: Sequence[int]
-    ) -> dict[str, Targets | Partition | None]:
+    ) -> tuple[Targets | None, Partition | None]:
         if not views:
-            return {"views": None, "part": None}
+            return None, None
         if self._config.lessons.partition == "none":
             first = views[0].scene
             shifted = [replace(it, scene=it.scene - first) for it in views]
-            return {"views": whole_scene_targets(shifted, superpoints[first:], self._texts), "part": None}
+            return whole_scene_targets(shifted, superpoints[first:], self._texts), None
         part = partition(sees_of(views), torch.tensor([it.scene for it in views]), seeds)
-        return {"views": view_targets(views, part, self._texts, weigh=self._config.lessons.weigh_masks), "part": part}
+        return view_targets(views, part, self._texts, weigh=self._config.lessons.weigh_masks), part
 
 
 def cut_to(example: Example, most_points: int, rng: np.random.Generator) -> Example:

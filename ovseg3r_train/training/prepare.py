@@ -31,7 +31,7 @@ def load_examples(
     Raises:
         FileNotFoundError, Rejected: a file is not there, or is not what was listed.
     """
-    jobs = [(scenes, name, kind) for name in scenes.names]
+    jobs: list[tuple[SceneSet, str, SuperpointKind]] = [(scenes, name, kind) for name in scenes.names]
     if workers == 1:
         return [_told(_load(job), on_scene) for job in jobs]
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs
 from jaxtyping import Float32
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
@@ -28,6 +27,11 @@ from ovseg3r_train.training.config import TrainConfig
 from ovseg3r_train.training.history import History
 from ovseg3r_train.training.lessons import Lesson, Lessons
 from ovseg3r_train.training.state import load_state, save_state
+
+try:
+    from accelerate import Accelerator, DistributedDataParallelKwargs
+except ImportError as error:
+    raise ImportError("training needs Accelerate, which is not installed: pip install 'ovseg3r_ros[train]'") from error
 
 _SIZES = {"small": small_config, "base": base_config, "wide": wide_config}
 _TELL_EVERY = 50
@@ -153,7 +157,9 @@ def _any(engine: Accelerator, flag: bool) -> bool:
     """Whether any process says so: all stop at the same step."""
     if engine.num_processes == 1:
         return flag
-    return bool(engine.reduce(torch.tensor(float(flag), device=engine.device), "sum").item())
+    flags = engine.gather(torch.tensor([flag], device=engine.device))
+    assert isinstance(flags, Tensor)
+    return bool(flags.any())
 
 
 def _learn(engine: Accelerator, model, optimiser, lesson: Lesson, texts: Tensor, config: TrainConfig) -> Losses:

@@ -13,6 +13,7 @@ from ovseg3r_train.learning.seeds import all_seeds
 
 SEEDS = all_seeds((6, 4))
 CONFIG = LossConfig()
+NONE = torch.tensor([False, False])
 ONE = replace(CONFIG, last_dice_factor=1.0)
 
 
@@ -29,7 +30,7 @@ def test_each_part_is_that_of_plain_loops() -> None:
     losses = segmenter_losses([said, said], targets, SEEDS, ONE)
     sums = dict.fromkeys(("name", "bce", "dice", "centre", "size", "semantic"), 0.0)
     for with_boxes in (False, True):
-        matches = match(said, targets, SEEDS, CONFIG.matching, with_boxes=with_boxes)
+        matches = match(said, targets, SEEDS, CONFIG.matching, boxed=torch.tensor([with_boxes] * 2))
         for p, superpoints in enumerate((6, 4)):
             pairs = [(int(matches.query[p, g]), g) for g in range(3) if matches.found[p, g]]
             name = torch.full((superpoints,), TEXTS)
@@ -98,7 +99,7 @@ def test_gradients_flow_from_what_matches_only() -> None:
     targets = some_targets()
     said = predictions(targets, SEEDS)
     said.mask_logits.requires_grad_()
-    matches = match(said, targets, SEEDS, CONFIG.matching, with_boxes=False)
+    matches = match(said, targets, SEEDS, CONFIG.matching, boxed=NONE)
     (grad,) = torch.autograd.grad(segmenter_losses([said], targets, SEEDS).bce, said.mask_logits)
     for p in range(2):
         matched = set(matches.query[p][matches.found[p]].tolist())

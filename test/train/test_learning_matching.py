@@ -11,6 +11,7 @@ from ovseg3r_train.learning.matching import MatchingConfig, match, matching_cost
 from ovseg3r_train.learning.seeds import all_seeds, random_seeds
 
 CONFIG = MatchingConfig()
+ALL, NONE = torch.tensor([True, True]), torch.tensor([False, False])
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def plain_cost(said, targets, problem: int, query: int, instance: int) -> float:
 
 def test_costs_are_those_of_the_formula(problem) -> None:
     said, targets, _ = problem
-    cost = matching_cost(said, targets, CONFIG, with_boxes=True)
+    cost = matching_cost(said, targets, CONFIG, boxed=ALL)
     for p in range(2):
         for q in range(int(said.real[p].sum())):
             for g in range(int(targets.real[p].sum())):
@@ -43,8 +44,8 @@ def test_costs_are_those_of_the_formula(problem) -> None:
 
 def test_the_cheapest_query_whose_seed_lies_inside_answers(problem) -> None:
     said, targets, seeds = problem
-    cost = matching_cost(said, targets, CONFIG, with_boxes=True)
-    matches = match(said, targets, seeds, CONFIG, with_boxes=True)
+    cost = matching_cost(said, targets, CONFIG, boxed=ALL)
+    matches = match(said, targets, seeds, CONFIG, boxed=ALL)
     for p in range(2):
         for g in range(targets.masks.shape[1]):
             inside = [q for q, s in enumerate(seeds[p].tolist()) if s >= 0 and targets.masks[p, g, s]]
@@ -55,14 +56,14 @@ def test_the_cheapest_query_whose_seed_lies_inside_answers(problem) -> None:
 
 def test_without_boxes_they_cost_nothing(problem) -> None:
     said, targets, _ = problem
-    free = matching_cost(said, targets, MatchingConfig(centre_weight=0.0, size_weight=0.0), with_boxes=True)
-    assert torch.allclose(matching_cost(said, targets, CONFIG, with_boxes=False), free)
+    free = matching_cost(said, targets, MatchingConfig(centre_weight=0.0, size_weight=0.0), boxed=ALL)
+    assert torch.allclose(matching_cost(said, targets, CONFIG, boxed=NONE), free)
 
 
 def test_hungarian_matching_is_the_cheapest_assignment(problem) -> None:
     said, targets, seeds = problem
-    cost = matching_cost(said, targets, CONFIG, with_boxes=True)
-    matches = match(said, targets, seeds, MatchingConfig(matcher="hungarian"), with_boxes=True)
+    cost = matching_cost(said, targets, CONFIG, boxed=ALL)
+    matches = match(said, targets, seeds, MatchingConfig(matcher="hungarian"), boxed=ALL)
     for p in range(2):
         queries, instances = int((seeds[p] >= 0).sum()), int(targets.real[p].sum())
         rows, columns = linear_sum_assignment(cost[p, :queries, :instances].numpy())
@@ -73,7 +74,7 @@ def test_hungarian_matching_is_the_cheapest_assignment(problem) -> None:
 def test_an_instance_whose_superpoints_are_no_seeds_is_answered_by_nobody(problem) -> None:
     _, targets, _ = problem
     only = torch.tensor([[5, -1], [0, -1]])
-    matches = match(predictions(targets, only), targets, only, CONFIG, with_boxes=False)
+    matches = match(predictions(targets, only), targets, only, CONFIG, boxed=NONE)
     held = targets.masks[0, :, 5] & targets.real[0]
     assert matches.found[0].tolist() == held.tolist()
     assert seed_inside(targets, only).shape == (2, 2, targets.masks.shape[1])

@@ -40,6 +40,14 @@ def test_a_machine_that_does_not_share_the_folder_says_so(tmp_path):
 
 
 @needs_ray
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "127.0.0.1:port"])
+def test_a_cluster_that_is_not_there_is_told_at_once(tmp_path, address):
+    job = SceneJob(folder=tmp_path, split="train", seed=1)
+    with pytest.raises(ConnectionError, match="there is no Ray cluster that can be joined"):
+        next(ray_jobs.run_on_ray([job], make_boxes, address))
+
+
+@needs_ray
 @pytest.mark.slow
 def test_processes_of_ray_label_recordings(tmp_path):
     for name in ("a", "b", "c"):

@@ -1,0 +1,150 @@
+"""The training loop: what a step learns from, that it learns, and that a stopped training goes on as if it had not."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from training_parts import TINY, examples, texts
+
+from ovseg3r_core.segmenter.checkpoint import Card, save_segmenter
+from ovseg3r_core.segmenter.segmenter import Segmenter
+from ovseg3r_train.learning.losses import Losses
+from ovseg3r_train.learning.targets import NOT_ASKED
+from ovseg3r_train.scene import NO_INSTANCE
+from ovseg3r_train.training.augment import NO_CHANGE, AugmentConfig, augmented, bend
+from ovseg3r_train.training.history import History
+from ovseg3r_train.training.lessons import Lessons, cut_to
+from ovseg3r_train.training.state import STATE, load_state
+from ovseg3r_train.training.trainer import Run, train
+
+SCENES = examples()
+TEXTS = texts()
+
+
+def learn(folder: Path, config=TINY, **run) -> tuple[Segmenter, list[float]]:
+    told: list[float] = []
+
+    def note(step: int, losses: Losses) -> None:
+        told.append(float(losses.total.detach()))
+
+    run = Run(folder=folder, device="cpu", workers=0, **run)
+    return train(config, SCENES, TEXTS, run, on_step=note), told
+
+
+def same(one: Segmenter, other: Segmenter) -> bool:
+    pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_a_training_that_was_stopped_twice_ends_at_the_same_weights(tmp_path: Path) -> None:
+    whole, _ = learn(tmp_path / "whole")
+    for _ in range(2):
+        learn(tmp_path / "stopped", seconds=0.0)
+    assert load_state(tmp_path / "stopped")["step"] == 2
+    rest, told = learn(tmp_path / "stopped")
+    assert len(told) == 2 and same(whole, rest)
+
+
+def test_it_learns(tmp_path: Path) -> None:
+    _, told = learn(tmp_path, replace(TINY, steps=12, augment=NO_CHANGE))
+    assert np.mean(told[-3:]) < 0.7 * told[0]
+
+
+def test_a_folder_of_other_settings_or_a_damaged_one_is_refused(tmp_path: Path) -> None:
+    learn(tmp_path, seconds=0.0)
+    with pytest.raises(ValueError, match="other settings \\(rate\\)"):
+        learn(tmp_path, replace(TINY, rate=0.5))
+    state = tmp_path / STATE
+    state.write_bytes(state.read_bytes()[:1000])
+    with pytest.raises(ValueError, match="holds no training"):
+        learn(tmp_path)
+
+
+def test_a_training_may_start_from_a_checkpoint_of_the_same_texts(tmp_path: Path) -> None:
+    net, _ = learn(tmp_path / "first")
+    path = tmp_path / "net.safetensors"
+    save_segmenter(path, net, Card(config=net.config, encoder=TEXTS.encoder), dtype=torch.float32)
+    barely = replace(TINY, steps=1, rate=0.0, warm_up=0)
+    again, _ = learn(tmp_path / "second", barely, start=path)
+    learned = [name for name, _ in net.named_parameters()]
+    assert all(torch.allclose(net.state_dict()[name], again.state_dict()[name]) for name in learned)
+    other = replace(TEXTS, encoder=replace(TEXTS.encoder, name="another"))
+    with pytest.raises(ValueError, match="another"):
+        train(barely, SCENES, other, Run(folder=tmp_path / "third", device="cpu", start=path))
+
+
+def test_validation_sees_the_mean_of_the_weights_and_is_told(tmp_path: Path) -> None:
+    seen = []
+
+    def look(segmenter: Segmenter) -> Mapping[str, float]:
+        seen.append(segmenter)
+        return {"val/ap50": 12.0}
+
+    run = Run(folder=tmp_path, device="cpu", workers=0, validate_every=2)
+    net = train(TINY, SCENES, TEXTS, run, look=look)
+    assert len(seen) == 2 and seen[-1] is net
+    history = History(tmp_path, step=2)
+    assert [row["step"] for row in history.rows if "val/ap50" in row] == [2]  # what came after step 2 is forgotten
+    assert (tmp_path / "training.png").is_file()
+    history.close()
+
+
+def test_a_step_is_the_same_whenever_it_is_drawn_and_shared_without_talking() -> None:
+    lessons = Lessons(SCENES, TEXTS.places, TINY)
+    once, again = lessons[3], Lessons(SCENES, TEXTS.places, TINY)[3]
+    assert torch.equal(once.batch.xyz, again.batch.xyz) and torch.equal(once.seeds, again.seeds)
+    assert not torch.equal(once.batch.xyz[:50], lessons[4].batch.xyz[:50])
+    two = replace(TINY, lessons=replace(TINY.lessons, scenes=4, pseudo_scenes=2))
+    mine, theirs = (Lessons(SCENES, TEXTS.places, two, rank=rank, processes=2)[0] for rank in (0, 1))
+    assert mine.batch.scenes == theirs.batch.scenes == 2
+    assert not torch.equal(mine.batch.xyz[:50], theirs.batch.xyz[:50])
+    with pytest.raises(ValueError, match="cannot be shared by 3"):
+        Lessons(SCENES, TEXTS.places, two, processes=3)
+
+
+def test_switches_of_the_ablation_change_what_is_learned() -> None:
+    def lesson(**changes):
+        config = replace(TINY, augment=NO_CHANGE, lessons=replace(TINY.lessons, **changes))
+        return Lessons(SCENES, TEXTS.places, config)[0]
+
+    vip = lesson()
+    assert vip.part is not None and len(vip.views.real) == 3 and len(vip.truth.real) == 1
+    whole = lesson(partition="none")
+    assert whole.part is None and len(whole.views.real) == 1
+    assert lesson(pseudo_scenes=0).views is None and lesson(pseudo_scenes=2).truth is None
+    assert lesson(classes="all").truth.real.sum() == 3
+    base = lesson()
+    assert base.truth.real.sum() == 2  # "lamp" is novel
+    assert base.truth.nothing.all()
+    doubting = lesson(doubt_silence=True).truth
+    assert not doubting.nothing.all() and (doubting.semantic[~doubting.nothing] == NOT_ASKED).all()
+    with pytest.raises(ValueError, match="no scene has masks"):
+        lesson(pseudo_share=0.0)
+
+
+def test_a_large_scene_is_cut_along_superpoints() -> None:
+    whole = SCENES[0]
+    part = cut_to(whole, 600, np.random.default_rng(0))
+    assert 0 < len(part.xyz) <= 600 and part.superpoints < whole.superpoints
+    assert np.array_equal(np.unique(part.superpoint), np.arange(part.superpoints))
+    assert part.masks.share.shape == (8, part.superpoints)
+    assert set(np.unique(part.truth.instance)) <= {NO_INSTANCE, 1, 2, 3}
+    assert cut_to(whole, 10**6, np.random.default_rng(0)) is whole
+
+
+def test_augmentation_moves_everything_together_and_bends_as_much_as_it_says() -> None:
+    rng = np.random.default_rng(0)
+    xyz, color = SCENES[0].xyz, SCENES[0].color
+    kept, lit = augmented(xyz, color, NO_CHANGE, rng)
+    assert np.allclose(kept, xyz, atol=1e-5) and np.array_equal(lit, color)
+    rigid = AugmentConfig(scale=0.0, elastic=0.0)
+    turned, _ = augmented(xyz, color, rigid, rng)
+    pairs = rng.integers(len(xyz), size=(2, 200))
+    before, after = (np.linalg.norm(points[pairs[0]] - points[pairs[1]], axis=1) for points in (xyz, turned))
+    assert np.allclose(before, after, atol=1e-4)
+    assert np.allclose(np.ptp(turned[:, 2]), np.ptp(xyz[:, 2]), atol=1e-4)  # z stays up
+    moves = bend(rng.uniform(-2, 2, (5000, 3)).astype(np.float32), 0.4, 0.04, rng)
+    assert 0.02 < np.sqrt((moves**2).mean()) < 0.05
