@@ -120,7 +120,7 @@ def ablate(
     chosen = _rows(rows, ablation.ROWS, seeds)
     common, where = _config(settings, steps=steps, seed=0), pick_device(device.value, "--device")
     jobs = ablation.jobs_of(folder, chosen)
-    kinds = {job.config(common).lessons.superpoints for job in jobs}
+    kinds: set[SuperpointKind] = {job.config(common).lessons.superpoints for job in jobs}
     from ovseg3r_train.training.prepare import texts_of
 
     learn: Mapping[SuperpointKind, Sequence[Example]] = {it: _examples(learned, it, loaders) for it in kinds}

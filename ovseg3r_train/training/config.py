@@ -66,7 +66,8 @@ class TrainConfig:
     clip: Annotated[float, Within(0.0, 1e6)] = 10.0
     """Largest norm of the gradient."""
     average: Annotated[float, Within(0.0, 0.99999)] = 0.998
-    """Of the running mean of the weights, which is what is validated and saved: how much of it stays each step."""
+    """Of the running mean of the weights, which is what is validated and saved: how much of it stays each step, later
+    on; early it follows faster."""
     precision: Literal["32-true", "bf16-mixed"] = "bf16-mixed"
     """What the network computes in on a GPU; on CPU it is always 32-true."""
     seed: Annotated[int, Within(0, 2**31)] = 0

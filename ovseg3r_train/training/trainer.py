@@ -101,7 +101,7 @@ def train(
         segmenter.parameters(), lr=config.rate, weight_decay=config.weight_decay, fused=run.device == "cuda"
     )
     schedule = LambdaLR(optimiser, lambda step: _rate(step, config))
-    mean = AveragedModel(segmenter, multi_avg_fn=get_ema_multi_avg_fn(config.average), use_buffers=True)
+    mean = AveragedModel(segmenter, use_buffers=True)
     model, optimiser = engine.prepare(segmenter, optimiser)
     mean, rows = mean.to(engine.device), texts.rows.to(engine.device)
     parts = {"segmenter": segmenter, "optimiser": optimiser, "schedule": schedule, "mean": mean}
@@ -113,8 +113,8 @@ def train(
     for lesson in _loader(lessons, step, run.workers):
         losses = _learn(engine, model, optimiser, lesson.to(engine.device), rows, config)
         schedule.step()
-        mean.update_parameters(segmenter)
         step += 1
+        _average(mean, segmenter, step, config.average)
         on_step(step, losses)
         last, now = step == config.steps, time.monotonic()
         if history is not None:
@@ -182,6 +182,12 @@ def _learn(engine: Accelerator, model, optimiser, lesson: Lesson, texts: Tensor,
     engine.clip_grad_norm_(model.parameters(), config.clip)
     optimiser.step()
     return total
+
+
+def _average(mean: AveragedModel, segmenter: Segmenter, step: int, average: float) -> None:
+    """Move the running mean of the weights; early on it follows quickly, so that it forgets the random start."""
+    mean.multi_avg_fn = get_ema_multi_avg_fn(min(average, (1 + step) / (10 + step)))
+    mean.update_parameters(segmenter)
 
 
 def _rate(step: int, config: TrainConfig) -> float:

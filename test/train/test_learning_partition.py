@@ -7,13 +7,15 @@ from tiny_scenes import tiny_scene
 
 from ovseg3r_core.segmenter.boxes import Boxes
 from ovseg3r_core.segmenter.heads import Prediction
-from ovseg3r_train.learning.example import ViewMasks, example_of
+from ovseg3r_train.learning.example import Example, ViewMasks, example_of
 from ovseg3r_train.learning.losses import segmenter_losses
 from ovseg3r_train.learning.matching import MatchingConfig, match
 from ovseg3r_train.learning.partition import partition
 from ovseg3r_train.learning.seeds import all_seeds
 from ovseg3r_train.learning.targets import NOT_ASKED
 from ovseg3r_train.learning.view_targets import ChosenView, sees_of, view_targets, whole_scene_targets
+from ovseg3r_train.learning.vip_statistics import vip_counts
+from ovseg3r_train.scene import Truth
 
 TEXTS = {"table": 0, "lamp": 1}
 # Six superpoints in a row. The table is 1 to 4; the first view sees 0 to 2, the second 3 to 5, the third half of 5.
@@ -135,3 +137,31 @@ def test_an_example_says_of_superpoints_what_views_say_of_points() -> None:
     seen = np.bincount(example.superpoint[scene.seen.view(0).points], minlength=len(sizes))
     assert np.allclose(example.masks.share[0], seen / sizes)
     assert example.names == {"chair", "desk", "lamp"}
+
+
+def test_counts_of_what_vip_relies_on() -> None:
+    truth = Truth(instance=np.array([-1, 7, 7, 7, 7, 8], np.int32), names={7: "table", 8: "lamp"})
+    crossing = ViewMasks(
+        share=np.array([[1, 1, 1, 1, 1, 1], [1, 0, 0, 0, 0.3, 0]], np.float32),
+        inside=np.array([[0, 0, 1, 1, 0, 1]], bool),  # most of the table, and the lamp
+        view=np.array([0]),
+        score=np.ones(1, np.float32),
+        names=("table",),
+    )
+    points = np.arange(6)
+    example = Example(
+        name="row",
+        xyz=np.zeros((6, 3), np.float32),
+        color=np.zeros((6, 3), np.uint8),
+        superpoint=points.astype(np.int32),
+        truth=truth,
+        masks=crossing,
+    )
+    counts = vip_counts([example])
+    assert (counts.seeds, counts.in_masks, counts.of_another) == (8, 3, 1)
+    assert (counts.missed, counts.missed_well_seen) == (
+        3,
+        2,
+    )  # two of the table in view 0; one of it, barely, in view 1
+    assert (counts.background, counts.background_well_seen) == (2, 2)
+    assert (counts.masks, counts.ghosts) == (1, 0)
