@@ -7,6 +7,7 @@ not what shared folders of several machines are good at.
 
 import logging
 import os
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import ModuleType
@@ -17,6 +18,7 @@ from ovseg3r_train.scene_set import SceneSet
 
 LOCAL = "local"
 _CORES = 2  # a job asks for: what SAM and fusion make good use of
+_PATIENCE_S = 10.0
 
 
 def run_on_ray(
@@ -79,19 +81,27 @@ def _do(job: J, make: Make[J], cores: int, folder: str) -> Outcome[J]:
 @contextmanager
 def _connected(ray: ModuleType, address: str) -> Iterator[None]:
     try:
+        _knock(address)
         ray.init(
             address=address,
             include_dashboard=False if address == LOCAL else None,
             logging_level=logging.ERROR,
             log_to_driver=False,
         )
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise ConnectionError(f"--ray {address}: there is no Ray cluster that can be joined ({reason})") from error
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raise where nobody listens at HOST:PORT: Ray itself would ask for minutes."""
+    host, colon, port = address.rpartition(":")
+    if colon and "://" not in address:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE_S).close()
 
 
 def _cores(ray: ModuleType, address: str, gpus: float) -> int:

@@ -38,22 +38,24 @@ def write_report(scenes: SceneSet, failed: Mapping[str, str]) -> dict[str, Label
 
 
 def report_table(figures: Mapping[str, LabelFigures]) -> Table:
-    """One line a scene, and the totals below."""
-    table = Table("scene", show_footer=len(figures) > 1)
-    table.columns[0].footer = f"{len(figures)} scenes"
-    rows = {name: _row(it) for name, it in figures.items()}
-    footer = _row(total(list(figures.values())))
-    for place, column in enumerate(_COLUMNS):
-        table.add_column(column, footer[place], justify="right")
-    for name, row in rows.items():
-        table.add_row(escape(name), *row)
+    """One line a scene, the totals below, and why masks and frames were left out."""
+    whole = total(list(figures.values()))
+    table = Table(show_footer=len(figures) > 1, padding=0)  # a scene's name is long, and a terminal may be narrow
+    table.add_column("scene", f"{len(figures)} scenes", overflow="fold")
+    for name, footer in zip(_COLUMNS, _row(whole), strict=True):
+        table.add_column(name, footer, justify="right", no_wrap=True)
+    for name, it in figures.items():
+        table.add_row(escape(name), *_row(it))
+    reasons = _reasons(whole.masks_left_out), _reasons(whole.frames_left_out)
+    table.caption = f"masks: lifted, a view; left out: masks: {reasons[0]}; frames: {reasons[1]}"
     return table
 
 
-_COLUMNS = ("points", "views", "seen", "covered", "masks a view", "named", "masks left out", "frames left out", "s")
+_COLUMNS = ("points", "views", "seen", "covered", "masks", "named", "left out", "s")
 
 
 def _row(figures: LabelFigures) -> tuple[str, ...]:
+    masks, frames = sum(figures.masks_left_out.values()), sum(figures.frames_left_out.values())
     return (
         str(figures.points),
         str(figures.views),
@@ -61,14 +63,13 @@ def _row(figures: LabelFigures) -> tuple[str, ...]:
         f"{figures.covered:.0%}",
         f"{figures.masks_a_view:.1f}",
         f"{figures.named:.0%}",
-        _reasons(figures.masks_left_out),
-        _reasons(figures.frames_left_out),
+        f"{masks}; {frames}",
         f"{sum(figures.seconds.values()):.0f}",
     )
 
 
 def _reasons(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {escape(reason)}" for reason, count in counts.items()) or "0"
+    return ", ".join(f"{count} {escape(reason)}" for reason, count in counts.items()) or "none"
 
 
 def _known(path: Path) -> Mapping[str, Any]:
