@@ -106,4 +106,6 @@ class SparseConvolution(nn.Module):
 
 
 def _norm(channels: int) -> nn.BatchNorm1d:
-    return nn.BatchNorm1d(channels, eps=1e-4, momentum=0.1)
+    norm = nn.BatchNorm1d(channels, eps=1e-4, momentum=0.1)
+    norm.num_batches_tracked = None  # nothing reads it, and to count costs a GPU an operation a layer and step
+    return norm

@@ -62,7 +62,7 @@ def save_segmenter(path: Path, segmenter: Segmenter, card: Card, *, dtype: torch
         raise ValueError(f"{path}: a checkpoint is called NAME.safetensors")
     if card.config != segmenter.config:
         raise ValueError(f"the card is of {card.config}, the segmenter is {segmenter.config}")
-    tensors = {name: _stored(name, value, dtype) for name, value in segmenter.state_dict().items() if _kept(name)}
+    tensors = {name: _stored(name, value, dtype) for name, value in segmenter.state_dict().items()}
     card = replace(card, sha256=hashlib.sha256(_split(save(tensors))[1]).hexdigest())
     text = json.dumps({"format": _FORMAT, "version": _VERSION} | asdict(card), indent=1)
     data = save(tensors, metadata={"card": text, "card_sha256": _digest(text)})
@@ -158,7 +158,7 @@ def _digest(text: str) -> str:
 
 
 def _fill(segmenter: Segmenter, tensors: Mapping[str, Tensor], path: Path) -> None:
-    expected = {name: value for name, value in segmenter.state_dict().items() if _kept(name)}
+    expected = segmenter.state_dict()
     if missing := sorted(expected.keys() - tensors.keys()):
         raise BadCheckpoint(f"{path} lacks {len(missing)} tensors, {missing[0]} first")
     if extra := sorted(tensors.keys() - expected.keys()):
@@ -171,12 +171,7 @@ def _fill(segmenter: Segmenter, tensors: Mapping[str, Tensor], path: Path) -> No
             )
         if not given.isfinite().all():
             raise BadCheckpoint(f"{path}: {name} holds numbers that are not finite")
-    segmenter.load_state_dict({name: value.float() for name, value in tensors.items()}, strict=False)
-
-
-def _kept(name: str) -> bool:
-    """Batch norms count their batches; nothing reads that."""
-    return not name.endswith("num_batches_tracked")
+    segmenter.load_state_dict({name: value.float() for name, value in tensors.items()})
 
 
 def _stored(name: str, value: Tensor, dtype: torch.dtype) -> Tensor:

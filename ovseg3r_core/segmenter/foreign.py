@@ -125,12 +125,11 @@ def import_weights(segmenter: Segmenter, path: Path) -> ImportReport:
         raise BadCheckpoint(f"{path}: nothing of its {len(theirs)} tensors fits, {next(iter(theirs), 'none')} first")
     segmenter.load_state_dict(mine)
     used = {source for name, (_, sources) in offered.items() if name in mine for source in sources}
-    counted = {name for name in mine if not name.endswith(_COUNTER)}
     return ImportReport(
         taken=tuple(sorted(taken)),
         misfits=tuple(sorted(misfits)),
         left_out=tuple(sorted(theirs.keys() - used)),
-        untouched=tuple(sorted(counted - set(taken))),
+        untouched=tuple(sorted(mine.keys() - set(taken))),
         spconv=kernels,
     )
 
