@@ -171,7 +171,8 @@ def _fill(segmenter: Segmenter, tensors: Mapping[str, Tensor], path: Path) -> No
             )
         if not given.isfinite().all():
             raise BadCheckpoint(f"{path}: {name} holds numbers that are not finite")
-    segmenter.load_state_dict({name: value.float() for name, value in tensors.items()})
+    # Not strict: torch would miss the counters of batches, which our batch norms do without.
+    segmenter.load_state_dict({name: value.float() for name, value in tensors.items()}, strict=False)
 
 
 def _stored(name: str, value: Tensor, dtype: torch.dtype) -> Tensor:
