@@ -13,6 +13,7 @@ from rich.markup import escape
 from ovseg3r_core.cli import FormatName, FrameRange, err, out, run
 from ovseg3r_core.devices import Device, pick_device
 from ovseg3r_core.progress import progress_bar
+from ovseg3r_train.training import cli as training_cli
 
 if TYPE_CHECKING:
     from ovseg3r_train.make_scenes import MakeHome, SceneJob
@@ -46,6 +47,10 @@ class Style(str, Enum):
 def main() -> None:
     """The command `ovseg3r-train`."""
     run(app)
+
+
+app.command(epilog=training_cli.TRAIN_EXAMPLES)(training_cli.train)
+app.command(epilog=training_cli.ABLATE_EXAMPLES)(training_cli.ablate)
 
 
 @app.callback()
@@ -447,3 +452,7 @@ def _run(jobs: "list[SceneJob]", make: "MakeHome", scene_set: "SceneSet", worker
         soft_wrap=True,
     )
     return failed == 0
+
+
+if __name__ == "__main__":
+    main()

@@ -56,57 +56,61 @@ def sees_of(views: Sequence[ChosenView]) -> Bool[Tensor, "views superpoints"]:
 
 
 def view_targets(
-    views: Sequence[ChosenView], part: Partition, texts: Mapping[str, int], *, weigh: bool = False
+    views: Sequence[ChosenView],
+    part: Partition,
+    texts: Mapping[str, int],
+    *,
+    nameless: bool = False,
+    weigh: bool = False,
 ) -> Targets:
     """The masks of each view of a partition.
 
     Args:
         texts: the place of each name in the vocabulary.
+        nameless: let masks without a name be things too; without it, nobody is judged where they lie.
         weigh: let a mask weigh as much as the teacher was sure of it.
     """
     inside = part.columns_of(_stacked([it.inside() for it in views]))
+    name = _names([it.names(texts) for it in views], inside.shape[1])
+    things = inside if nameless else inside & (name != NOT_ASKED)[..., None]
     shares = pad_sequence([torch.from_numpy(it.masks.share[it.view]) for it in views], batch_first=True)
     there = part.columns != PADDING
     well_seen = shares.gather(1, part.columns.clamp(min=0)) >= WELL_SEEN
     return _targets(
-        inside,
-        pad_sequence([it.names(texts) for it in views], batch_first=True, padding_value=NOT_ASKED),
+        things,
+        name,
         there,
-        nothing=there & (inside.any(1) | well_seen),
+        nothing=there & (things.any(1) | (well_seen & ~inside.any(1))),
         weight=pad_sequence([it.scores() for it in views], batch_first=True) if weigh else None,
     )
 
 
-def whole_scene_targets(views: Sequence[ChosenView], superpoints: Sequence[int], texts: Mapping[str, int]) -> Targets:
+def whole_scene_targets(
+    views: Sequence[ChosenView], superpoints: Sequence[int], texts: Mapping[str, int], *, nameless: bool = False
+) -> Targets:
     """The ablation without VIP: all masks of the chosen views as if each were a whole thing of its scene.
 
     Args:
         superpoints: how many each scene of the batch has; each must have a chosen view.
+        nameless: as for `view_targets`.
     """
     mine = [[it for it in views if it.scene == scene] for scene in range(len(superpoints))]
     there = torch.arange(max(superpoints)) < torch.tensor(superpoints)[:, None]
-    return _targets(
-        _stacked([torch.cat([it.inside() for it in chosen]) for chosen in mine]),
-        pad_sequence(
-            [torch.cat([it.names(texts) for it in chosen]) for chosen in mine],
-            batch_first=True,
-            padding_value=NOT_ASKED,
-        ),
-        there,
-        nothing=there,
-    )
+    inside = _stacked([torch.cat([it.inside() for it in chosen]) for chosen in mine])
+    name = _names([torch.cat([it.names(texts) for it in chosen]) for chosen in mine], inside.shape[1])
+    things = inside if nameless else inside & (name != NOT_ASKED)[..., None]
+    return _targets(things, name, there, nothing=there & (things.any(1) | ~inside.any(1)))
 
 
 def _targets(
     masks: Bool[Tensor, "problems masks columns"],
-    name: Int64[Tensor, "problems names"],
+    name: Int64[Tensor, "problems masks"],
     there: Bool[Tensor, "problems columns"],
     *,
     nothing: Bool[Tensor, "problems columns"],
     weight: Float[Tensor, "problems names"] | None = None,
 ) -> Targets:
     """Partial masks as the losses take them; what a superpoint is made of is the name of the first mask it lies in."""
-    name = pad(name, (0, masks.shape[1] - name.shape[1]), value=NOT_ASKED)
     named = masks & (name != NOT_ASKED)[..., None]
     semantic = torch.where(named.any(1), name.gather(1, named.to(torch.uint8).argmax(1)), NOT_ASKED)
     return Targets(
@@ -119,6 +123,11 @@ def _targets(
         nothing=nothing,
         weight=torch.ones(name.shape) if weight is None else pad(weight, (0, masks.shape[1] - weight.shape[1])),
     )
+
+
+def _names(names: Sequence[Int64[Tensor, " _"]], most: int) -> Int64[Tensor, "problems masks"]:
+    """The names of the masks of each problem, padded to so many."""
+    return torch.stack([pad(it, (0, most - len(it)), value=NOT_ASKED) for it in names])
 
 
 def _stacked(masks: Sequence[Bool[Tensor, "_ _"]]) -> Bool[Tensor, "problems masks superpoints"]:

@@ -32,6 +32,7 @@ ROWS: Mapping[str, Mapping[str, Any]] = {
     "10 % of the videos": {"pseudo_share": 0.1},
     "no videos": {"pseudo_scenes": 0},
     "every class labelled": {"classes": "all", "pseudo_scenes": 0},
+    "nameless masks too": {"nameless_masks": "learn"},
     "masks weighed": {"weigh_masks": True},
     "silence doubted": {"doubt_silence": True},
 }

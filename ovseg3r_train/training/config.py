@@ -27,6 +27,9 @@ class LessonConfig:
     """Share of the scenes whose masks are used (the ablation)."""
     views: Annotated[int, Within(1, 1000)] = 12
     """Views drawn of a pseudo-labelled scene."""
+    nameless_masks: Literal["leave", "learn"] = "leave"
+    """leave: where a mask without a name lies, nobody is judged: most of them are pieces of walls and of things. learn:
+    each is a thing too, for teachers with few words."""
     weigh_masks: bool = False
     """Let a mask weigh as much as the teacher was sure of it."""
     doubt_silence: bool = False

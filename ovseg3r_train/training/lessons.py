@@ -128,9 +128,12 @@ class Lessons(Dataset[Lesson]):
         if self._config.lessons.partition == "none":
             first = views[0].scene
             shifted = [replace(it, scene=it.scene - first) for it in views]
-            return whole_scene_targets(shifted, superpoints[first:], self._texts), None
+            nameless = self._config.lessons.nameless_masks == "learn"
+            return whole_scene_targets(shifted, superpoints[first:], self._texts, nameless=nameless), None
         part = partition(sees_of(views), torch.tensor([it.scene for it in views]), seeds)
-        return view_targets(views, part, self._texts, weigh=self._config.lessons.weigh_masks), part
+        lessons = self._config.lessons
+        nameless, weigh = lessons.nameless_masks == "learn", lessons.weigh_masks
+        return view_targets(views, part, self._texts, nameless=nameless, weigh=weigh), part
 
 
 def cut_to(example: Example, most_points: int, rng: np.random.Generator) -> Example:

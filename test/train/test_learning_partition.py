@@ -89,17 +89,21 @@ def test_where_a_view_sees_little_its_silence_teaches_nothing() -> None:
     assert segmenter_losses([part.cut(lies)], targets, part.seeds, boxes=False).total == 0
 
 
-def test_a_mask_without_a_name_is_matched_but_teaches_no_name() -> None:
+def test_a_mask_without_a_name_is_left_alone_or_learned_without_one() -> None:
     nameless = ViewMasks(share=MASKS.share, inside=MASKS.inside, view=MASKS.view, score=MASKS.score, names=(None, "?"))
     views = [ChosenView(scene=0, masks=nameless, view=0)]
-    part, targets = of_views(views)
-    assert targets.name.tolist() == [[NOT_ASKED]]
+    part, left = of_views(views)
+    assert not left.real.any() and left.nothing.tolist() == [[True, False, False]]
+    learned = view_targets(views, part, TEXTS, nameless=True)
+    assert learned.name.tolist() == [[NOT_ASKED]] and learned.nothing.all()
     cut = part.cut(said())
-    assert match(cut, targets, part.seeds, MatchingConfig(), boxed=torch.tensor([False])).found.all()
+    assert match(cut, learned, part.seeds, MatchingConfig(), boxed=torch.tensor([False])).found.all()
     wrong = part.cut(said())
     wrong.name_logits[0, 1] = torch.tensor([-20.0, 20.0, -20.0])
-    assert segmenter_losses([cut], targets, part.seeds, boxes=False).semantic == 0
-    assert segmenter_losses([wrong], targets, part.seeds, boxes=False).name.isfinite()
+    assert segmenter_losses([cut], learned, part.seeds, boxes=False).semantic == 0
+    assert segmenter_losses([wrong], learned, part.seeds, boxes=False).name.isfinite()
+    assert not whole_scene_targets(views, [6], TEXTS).real.any()
+    assert whole_scene_targets(views, [6], TEXTS, nameless=True).real.all()
 
 
 def test_masks_may_weigh_what_the_teacher_gave_them() -> None:
