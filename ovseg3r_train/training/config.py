@@ -72,7 +72,7 @@ class TrainConfig:
     """Of the running mean of the weights, which is what is validated and saved: how much of it stays each step, later
     on; early it follows faster."""
     precision: Literal["32-true", "bf16-mixed"] = "bf16-mixed"
-    """What the network computes in on a GPU; on CPU it is always 32-true."""
+    """What the U-Net computes in on a GPU, where the rest takes tf32; on CPU all is 32-true."""
     seed: Annotated[int, Within(0, 2**31)] = 0
     """Of the first weights and of every draw."""
 

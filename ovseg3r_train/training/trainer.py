@@ -21,6 +21,7 @@ from ovseg3r_core.language.encoder import EncoderId
 from ovseg3r_core.segmenter.build import base_config, build_segmenter, small_config, wide_config
 from ovseg3r_core.segmenter.checkpoint import load_segmenter
 from ovseg3r_core.segmenter.segmenter import Segmenter
+from ovseg3r_core.segmenter.voxels import VoxelPyramid
 from ovseg3r_train.learning.example import Example
 from ovseg3r_train.learning.losses import Losses, segmenter_losses
 from ovseg3r_train.training.config import TrainConfig
@@ -102,7 +103,11 @@ def train(
     )
     schedule = LambdaLR(optimiser, lambda step: _rate(step, config))
     mean = AveragedModel(segmenter, use_buffers=True)
-    model, optimiser = engine.prepare(segmenter, optimiser)
+    model, optimiser = engine.prepare(segmenter, optimiser)  # from here on the segmenter is on its device
+    if engine.device.type == "cuda":
+        torch.set_float32_matmul_precision("high")
+        if config.precision == "bf16-mixed":
+            halve_backbone(segmenter)
     mean, rows = mean.to(engine.device), texts.rows.to(engine.device)
     parts = {"segmenter": segmenter, "optimiser": optimiser, "schedule": schedule, "mean": mean}
     step = _restore(run.folder, parts, config)
@@ -149,8 +154,21 @@ def _first(config: TrainConfig, texts: Texts, start: Path | None) -> Segmenter:
 def _engine(config: TrainConfig, run: Run) -> Accelerator:
     # A batch without truth teaches no boxes: some parameters have no gradient in some steps.
     ddp = DistributedDataParallelKwargs(find_unused_parameters=True)
-    mixed = "bf16" if config.precision == "bf16-mixed" and run.device == "cuda" else "no"
-    return Accelerator(cpu=run.device == "cpu", mixed_precision=mixed, kwargs_handlers=[ddp])
+    return Accelerator(cpu=run.device == "cpu", kwargs_handlers=[ddp])
+
+
+def halve_backbone(segmenter: Segmenter) -> None:
+    """Let the U-Net compute in bfloat16 from now on, and everything else in float32.
+
+    The decoder's products are so small that a GPU would take longer to convert their weights than it saves.
+    """
+    backbone = segmenter.backbone
+    half = torch.autocast(next(backbone.parameters()).device.type, torch.bfloat16)(backbone.forward)
+
+    def forward(features: Tensor, pyramid: VoxelPyramid) -> Tensor:
+        return half(features, pyramid).float()
+
+    backbone.forward = forward
 
 
 def _any(engine: Accelerator, flag: bool) -> bool:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from training_parts import TINY, examples, texts
 
+from ovseg3r_core.segmenter.build import build_segmenter, small_config
 from ovseg3r_core.segmenter.checkpoint import Card, save_segmenter
 from ovseg3r_core.segmenter.segmenter import Segmenter
 from ovseg3r_train.learning.losses import Losses
@@ -18,7 +19,7 @@ from ovseg3r_train.training.augment import NO_CHANGE, AugmentConfig, augmented, 
 from ovseg3r_train.training.history import History
 from ovseg3r_train.training.lessons import Lessons, cut_to
 from ovseg3r_train.training.state import STATE, load_state
-from ovseg3r_train.training.trainer import Run, train
+from ovseg3r_train.training.trainer import Run, halve_backbone, train
 
 SCENES = examples()
 TEXTS = texts()
@@ -74,6 +75,20 @@ def test_a_training_may_start_from_a_checkpoint_of_the_same_texts(tmp_path: Path
     other = replace(TEXTS, encoder=replace(TEXTS.encoder, name="another"))
     with pytest.raises(ValueError, match="another"):
         train(barely, SCENES, other, Run(folder=tmp_path / "third", device="cpu", start=path))
+
+
+def test_a_halved_backbone_says_nearly_the_same_in_float32() -> None:
+    lesson = Lessons(SCENES, TEXTS.places, TINY)[0]
+    net = build_segmenter(small_config(voxel_size_m=0.05, text_channels=16))
+    pyramid = net.pyramid(lesson.batch)
+    features = torch.randn(pyramid.voxels[0], 6, generator=torch.Generator().manual_seed(0))
+    whole = net.backbone(features, pyramid).detach()
+    halve_backbone(net)
+    half = net.backbone(features, pyramid)
+    assert half.dtype == torch.float32
+    assert 0 < (half - whole).abs().max() < 0.05 * whole.abs().max()
+    half.sum().backward()
+    assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in net.backbone.parameters())
 
 
 def test_validation_sees_the_mean_of_the_weights_and_is_told(tmp_path: Path) -> None:
