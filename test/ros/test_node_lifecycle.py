@@ -14,25 +14,25 @@ from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters
 from ovseg3r_ros.srv import QueryObjects
 
 EXECUTABLE = CHECKOUT / "scripts" / "perception"
-CYCLES = 50
 CLEAN_EXIT_S = 5.0
 
 
 @pytest.mark.slow
-def test_fifty_cycles_leave_nothing_behind(robot: Robot):
+@pytest.mark.parametrize("cycles", [15, pytest.param(50, marks=pytest.mark.benchmark)])  # fifty take three minutes
+def test_cycles_leave_nothing_behind(robot: Robot, cycles: int):
     node = robot.perception()
     camera = robot.camera()
     with camera.run(rate_hz=5):  # images come all the time, as on a robot
         for _ in range(5):  # the first rounds fill pools and caches
             node.cycle()
         before = node.program.usage()
-        for _ in range(CYCLES):
+        for _ in range(cycles):
             node.cycle()
         after = node.program.usage()
     assert node.state() == ACTIVE
     assert after.threads <= before.threads + 2
     assert after.files <= before.files + 5
-    assert after.resident_mb <= before.resident_mb + 30, (
+    assert after.resident_mb <= before.resident_mb + 15 + 0.3 * cycles, (
         f"{before.resident_mb:.0f} MB became {after.resident_mb:.0f} MB"
     )
     assert not node.program.log.holding("Traceback")
