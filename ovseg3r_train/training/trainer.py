@@ -25,9 +25,9 @@ from ovseg3r_core.segmenter.voxels import VoxelPyramid
 from ovseg3r_train.learning.example import Example
 from ovseg3r_train.learning.losses import Losses, segmenter_losses
 from ovseg3r_train.training.config import TrainConfig
-from ovseg3r_train.training.history import History
+from ovseg3r_train.training.keeper import Keeper, Look
 from ovseg3r_train.training.lessons import Lesson, Lessons
-from ovseg3r_train.training.state import load_state, save_state
+from ovseg3r_train.training.state import load_state
 
 try:
     from accelerate import Accelerator, DistributedDataParallelKwargs
@@ -35,7 +35,6 @@ except ImportError as error:
     raise ImportError("training needs Accelerate, which is not installed: pip install 'ovseg3r_ros[train]'") from error
 
 _SIZES = {"small": small_config, "base": base_config, "wide": wide_config}
-_TELL_EVERY = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,10 +65,6 @@ class Run:
     """Stop after so long, at a saved step; the next call goes on."""
     start: Path | None = None
     """A checkpoint that a new training starts from; random weights without it."""
-
-
-Look = Callable[[Segmenter], Mapping[str, float]]
-"""What validation says of a segmenter, under names such as `val/ap50`."""
 
 
 def train(
@@ -111,32 +106,32 @@ def train(
     mean, rows = mean.to(engine.device), texts.rows.to(engine.device)
     parts = {"segmenter": segmenter, "optimiser": optimiser, "schedule": schedule, "mean": mean}
     step = _restore(run.folder, parts, config)
-    history = History(run.folder, step) if engine.is_main_process else None
+    keeper = None
+    if engine.is_main_process:
+        keeper = Keeper(
+            run.folder,
+            step,
+            _bare(mean),
+            lambda: _state(parts, step, config),
+            look=look,
+            validate_every=run.validate_every,
+            save_every_s=run.save_every_s,
+        )
     lessons = Lessons(examples, texts.places, config, engine.process_index, engine.num_processes)
-    start = saved = time.monotonic()
-    speed = _Speed(step)
+    start = time.monotonic()
     for lesson in _loader(lessons, step, run.workers):
         losses = _learn(engine, model, optimiser, lesson.to(engine.device), rows, config)
         schedule.step()
         step += 1
         _average(mean, segmenter, step, config.average)
         on_step(step, losses)
-        last, now = step == config.steps, time.monotonic()
-        if history is not None:
-            if step % _TELL_EVERY == 0:
-                history.tell(step, _numbers(losses) | {"speed/steps_a_second": speed(step)})
-            if step % run.validate_every == 0 or last:
-                history.tell(step, look(_bare(mean)))
-                history.draw()
-        enough = _any(engine, now - start > run.seconds)
-        if history is not None and (last or enough or now - saved > run.save_every_s):
-            save_state(run.folder, _state(parts, step, config))
-            saved = now
-        if enough:
+        stopped = _any(engine, time.monotonic() - start > run.seconds)
+        if keeper:
+            keeper.after(step, losses, last=step == config.steps, stopped=stopped)
+        if stopped:
             break
-    if history is not None:
-        history.draw()
-        history.close()
+    if keeper:
+        keeper.close()
     return _bare(mean).eval()
 
 
@@ -252,22 +247,3 @@ def _bare(mean: AveragedModel) -> Segmenter:
     segmenter = mean.module
     assert isinstance(segmenter, Segmenter)
     return segmenter
-
-
-def _numbers(losses: Losses) -> dict[str, float]:
-    parts = {"name": losses.name, "bce": losses.bce, "dice": losses.dice, "centre": losses.centre, "size": losses.size}
-    parts |= {"semantic": losses.semantic, "total": losses.total}
-    return {f"loss/{name}": float(value.detach()) for name, value in parts.items()}
-
-
-class _Speed:
-    """Steps a second since the last time it was asked."""
-
-    def __init__(self, step: int) -> None:
-        self._step, self._time = step, time.monotonic()
-
-    def __call__(self, step: int) -> float:
-        now = time.monotonic()
-        speed = (step - self._step) / max(now - self._time, 1e-9)
-        self._step, self._time = step, now
-        return speed
