@@ -1,5 +1,6 @@
 """Files appear whole or not at all: a crash while saving leaves the old file or the new one."""
 
+import fcntl
 import os
 import secrets
 from collections.abc import Iterator
@@ -30,6 +31,17 @@ def make_folder(path: Path) -> None:
         make_folder(path.parent)
         path.mkdir(exist_ok=True)
         _sync(path.parent)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """One writer in a folder at a time; the kernel drops the lock with the process, however that ends."""
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
 
 
 def _sync(path: Path) -> None:

@@ -4,22 +4,19 @@ The index names every file by its checksum. A scene is listed once its files lie
 a crash is there; what is not listed is made again.
 """
 
-import fcntl
 import hashlib
 import json
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ovseg3r_core.atomic import atomic_write, make_folder
+from ovseg3r_core.atomic import atomic_write, locked, make_folder
 from ovseg3r_core.checks import Rejected
 from ovseg3r_train.scene import NO_INSTANCE, LabelledScene, Truth
 from ovseg3r_train.scene_files import SUFFIX, clean_path, load_scene, save_scene
@@ -70,7 +67,7 @@ class SceneSet:
     def create(cls, folder: Path) -> "SceneSet":
         """The set of a folder, which is made where it is missing; what lies there already stays."""
         make_folder(folder)
-        with _locked(folder):
+        with locked(folder):
             if not (folder / INDEX).is_file():
                 _write_index(folder, {})
         return cls(folder)
@@ -152,7 +149,7 @@ class SceneSet:
 
     def enlist(self, entries: Iterable[SceneEntry]) -> None:
         """Put scenes into the index that were saved before, perhaps by another machine."""
-        with _locked(self.folder):
+        with locked(self.folder):
             listed = _read_index(self.folder) | {entry.name: entry for entry in entries}
             _write_index(self.folder, listed)
         self._take(listed)
@@ -184,17 +181,6 @@ def check_name(name: str) -> str:
     if not _NAME.fullmatch(name) or name.endswith(".clean"):
         raise ValueError(f"{name!r:.120} is no name for a scene: give up to 99 letters, digits and _ . + -")
     return name
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """One writer at a time; the kernel drops the lock with the process, however that ends."""
-    lock = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(lock)
 
 
 def _write_index(folder: Path, entries: Mapping[str, SceneEntry]) -> None:

@@ -5,13 +5,10 @@ or of another encoder is made anew, and where nothing can be written everything 
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import logging
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +17,7 @@ from numpy import ndarray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from ovseg3r_core.atomic import atomic_write, make_folder
+from ovseg3r_core.atomic import atomic_write, locked, make_folder
 from ovseg3r_core.language.encoder import TextEncoder
 from ovseg3r_core.models import cache_dir
 
@@ -87,20 +84,9 @@ class CachedEncoder:
     def _save(self) -> None:
         with contextlib.suppress(OSError):  # a read-only cache works, texts are only encoded in each process
             make_folder(self._path.parent)
-            with _locked(self._path.parent):
+            with locked(self._path.parent):
                 merged = self._read() | self._rows  # another process may have added some meanwhile
                 kept = dict(list(merged.items())[-MAX_TEXTS:])
                 header = {"encoder": self.name, "texts": json.dumps(list(kept))}
                 with atomic_write(self._path) as part:
                     save_file({"rows": np.stack(list(kept.values()))}, part, metadata=header)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """One writer at a time; the kernel drops the lock with the process, however that ends."""
-    lock = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(lock)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int, Int64
+from jaxtyping import Float, Float32, Int, Int64, UInt8
 from numpy import ndarray
 from torch import Tensor
 
@@ -69,12 +69,17 @@ def scene_input(
             _check_features(name, rows, expected)
     return SceneInput(
         xyz=torch.from_numpy(np.ascontiguousarray(cloud.xyz)),
-        color=torch.from_numpy(cloud.color.astype(np.float32) / np.float32(127.5) - 1),
+        color=color_tensor(cloud.color),
         superpoint=torch.from_numpy(superpoint.astype(np.int64)),
         image=None if image is None else _tensor(image),
         objects=None if objects is None else _tensor(objects),
         object_centre=None if object_centre is None else _tensor(object_centre),
     )
+
+
+def color_tensor(color: UInt8[ndarray, "points 3"]) -> Float32[Tensor, "points 3"]:
+    """Colours as `SceneInput` has them, -1 to 1."""
+    return torch.from_numpy(color.astype(np.float32) / np.float32(127.5) - 1)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float32, Int32, Int64, UInt8
 from numpy import ndarray
 
+from ovseg3r_core.segmenter.inputs import SceneInput, color_tensor
 from ovseg3r_core.superpoints import superpoints
 from ovseg3r_core.types import LiftedMask, SceneCloud
 from ovseg3r_core.view_labels import ViewLabels
@@ -54,6 +56,14 @@ class Example:
     def superpoints(self) -> int:
         """How many there are."""
         return self.masks.share.shape[1]
+
+    def given(self) -> SceneInput:
+        """The scene as the network takes it."""
+        return SceneInput(
+            xyz=torch.from_numpy(self.xyz),
+            color=color_tensor(self.color),
+            superpoint=torch.from_numpy(self.superpoint.astype(np.int64)),
+        )
 
     @property
     def names(self) -> set[str]:

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ovseg3r_core.language.vocabulary import scannet200_split
-from ovseg3r_core.segmenter.inputs import Batch, SceneInput, collate
+from ovseg3r_core.segmenter.inputs import Batch, collate
 from ovseg3r_train.learning.example import Example
 from ovseg3r_train.learning.partition import Partition, partition
 from ovseg3r_train.learning.seeds import random_seeds
@@ -97,7 +97,7 @@ class Lessons(Dataset[Lesson]):
         drawn = [self._true[i] for i in rng.integers(len(self._true), size=true)] if true else []
         drawn += [self._masked[i] for i in rng.integers(len(self._masked), size=pseudo)] if pseudo else []
         scenes = [self._changed(example, rng) for example in drawn]
-        batch = collate([_input(scene) for scene in scenes])
+        batch = collate([scene.given() for scene in scenes])
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         seeds = random_seeds(batch.superpoints, generator)
         views, part = self._of_views(list(_drawn_views(scenes, true, lessons.views, rng)), seeds, batch.superpoints)
@@ -173,14 +173,6 @@ def _drawn_views(scenes: Sequence[Example], first: int, count: int, rng: np.rand
         seeing = np.flatnonzero((masks.share > 0).any(axis=1))
         for view in np.sort(rng.permutation(seeing)[:count]).tolist():
             yield ChosenView(scene=scene, masks=masks, view=view)
-
-
-def _input(scene: Example) -> SceneInput:
-    return SceneInput(
-        xyz=torch.from_numpy(scene.xyz),
-        color=torch.from_numpy(scene.color.astype(np.float32) / np.float32(127.5) - 1),
-        superpoint=torch.from_numpy(scene.superpoint.astype(np.int64)),
-    )
 
 
 def _of_classes(example: Example, classes: str) -> Example:

@@ -12,7 +12,6 @@ from ovseg3r_core.evaluation.average_precision import ANY_CLASS, Verdicts, judge
 from ovseg3r_core.evaluation.scene_pair import ScenePair, TrueInstances
 from ovseg3r_core.language.vocabulary import STRUCTURE, scannet200, scannet200_split
 from ovseg3r_core.segmenter.inference import find_on_superpoints
-from ovseg3r_core.segmenter.inputs import SceneInput
 from ovseg3r_core.segmenter.postprocess import PostprocessConfig
 from ovseg3r_core.segmenter.segmenter import Segmenter
 from ovseg3r_core.types import Instances
@@ -103,7 +102,7 @@ def _pair(
     segmenter: Segmenter, scene: Example, texts: Float32[Tensor, "texts text_channels"], post: PostprocessConfig
 ) -> ScenePair:
     assert scene.truth is not None, f"{scene.name} has no truth to be judged by"
-    found = find_on_superpoints(segmenter, scene_input_of(scene), texts, post)
+    found = find_on_superpoints(segmenter, scene.given(), texts, post)
     superpoint = torch.from_numpy(scene.superpoint.astype(np.int64)).to(texts.device)
     return ScenePair(
         predicted=Instances(
@@ -115,13 +114,4 @@ def _pair(
             instance=scene.truth.instance.astype(np.int64),
             labels={id_: 1 + CLASSES.index(name) for id_, name in scene.truth.names.items() if name in CLASSES},
         ),
-    )
-
-
-def scene_input_of(scene: Example) -> SceneInput:
-    """A scene as the network takes it."""
-    return SceneInput(
-        xyz=torch.from_numpy(scene.xyz),
-        color=torch.from_numpy(scene.color.astype(np.float32) / np.float32(127.5) - 1),
-        superpoint=torch.from_numpy(scene.superpoint.astype(np.int64)),
     )
