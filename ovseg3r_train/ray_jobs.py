@@ -61,7 +61,7 @@ def import_ray() -> ModuleType:
     """Ray, told to keep to itself; raises ImportError with the remedy where it is not installed."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent from here unless somebody asks for it
     try:
-        import ray
+        import ray  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise ImportError("--ray needs Ray, which is not installed: pip install 'ovseg3r_ros[ray]'") from error
     return ray
