@@ -91,13 +91,14 @@ def whole_scene_targets(
     """The ablation without VIP: all masks of the chosen views as if each were a whole thing of its scene.
 
     Args:
-        superpoints: how many each scene of the batch has; each must have a chosen view.
+        superpoints: how many each scene of the batch has; a scene without a chosen view has no things.
         nameless: as for `view_targets`.
     """
     mine = [[it for it in views if it.scene == scene] for scene in range(len(superpoints))]
     there = torch.arange(max(superpoints)) < torch.tensor(superpoints)[:, None]
-    inside = _stacked([torch.cat([it.inside() for it in chosen]) for chosen in mine])
-    name = _names([torch.cat([it.names(texts) for it in chosen]) for chosen in mine], inside.shape[1])
+    none, nobody = (torch.zeros(0, count, dtype=torch.bool) for count in superpoints), torch.zeros(0, dtype=torch.int64)
+    inside = _stacked([torch.cat([no, *(it.inside() for it in chosen)]) for no, chosen in zip(none, mine, strict=True)])
+    name = _names([torch.cat([nobody, *(it.names(texts) for it in chosen)]) for chosen in mine], inside.shape[1])
     things = inside if nameless else inside & (name != NOT_ASKED)[..., None]
     return _targets(things, name, there, nothing=there & (things.any(1) | ~inside.any(1)))
 

@@ -127,6 +127,7 @@ def test_views_of_scenes_of_different_sizes_lie_side_by_side() -> None:
     assert part.columns.tolist() == [[0, 1, 2], [3, 4, 5], [0, 1, -1]]
     assert targets.masks[2].tolist() == [[True, False, False]] and targets.name[2].tolist() == [1]
     assert whole_scene_targets(views, [6, 2], TEXTS).masks.sum((1, 2)).tolist() == [4, 1]
+    assert whole_scene_targets(VIEWS, [6, 2], TEXTS).masks.sum((1, 2)).tolist() == [4, 0]  # nobody looked at the second
 
 
 def test_an_example_says_of_superpoints_what_views_say_of_points() -> None:
