@@ -29,6 +29,12 @@ def hide_novel(scene: LabelledScene) -> LabelledScene:
     )
 
 
+def without_novel(truth: Truth) -> Truth:
+    """The truth without ScanNet200's novel classes."""
+    novel = scannet200_split("novel")
+    return _without(truth, {id_ for id_, name in truth.names.items() if name in novel})
+
+
 def _without(truth: Truth, gone: set[int]) -> Truth:
     hidden = np.isin(truth.instance, sorted(gone))
     return Truth(

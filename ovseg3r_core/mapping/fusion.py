@@ -66,8 +66,9 @@ def with_instances(
     Args:
         points: the size of the scene cloud.
     """
-    instances = _beside_masks(segmented.instances, lifted, seen, points, segmented.config)
-    worth = _worth(instances, seen, points, segmented.config.worth)
+    looks = np.bincount(seen.points, minlength=points)
+    instances = _beside_masks(segmented.instances, lifted, looks, segmented.config)
+    worth = _worth(instances, looks, segmented.config.worth)
     counted = [i for i, views in enumerate(worth) if views]
     things = dict(zip(counted, painted([instances[i] for i in counted], points), strict=True))
     masks, views = list(lifted), [seen.view(v) for v in range(len(seen))]
@@ -112,11 +113,14 @@ def recognitions(
 
 
 def _beside_masks(
-    instances: Sequence[Instance], lifted: Sequence[LiftedMask], seen: Incidence, points: int, config: FusionConfig
+    instances: Sequence[Instance], lifted: Sequence[LiftedMask], looks: Int64[ndarray, " points"], config: FusionConfig
 ) -> list[Instance]:
-    """The instances, those that lie mostly where no masks are without what the masks show."""
-    looks = np.bincount(seen.points, minlength=points)
-    shown = np.bincount(np.concatenate([np.zeros(0, np.int64), *(m.points for m in lifted)]), minlength=points)
+    """The instances, those that lie mostly where no masks are without what the masks show.
+
+    Args:
+        looks: how many views see each point.
+    """
+    shown = np.bincount(np.concatenate([np.zeros(0, np.int64), *(m.points for m in lifted)]), minlength=len(looks))
     masked = (shown > 0) & (shown >= config.min_looks * looks)
     return [
         it
@@ -126,9 +130,8 @@ def _beside_masks(
     ]
 
 
-def _worth(instances: Sequence[Instance], seen: Incidence, points: int, worth: float) -> list[int]:
+def _worth(instances: Sequence[Instance], looks: Int64[ndarray, " points"], worth: float) -> list[int]:
     """The views that each instance counts for."""
-    looks = np.bincount(seen.points, minlength=points)
     return [round(worth * it.score * float(looks[it.points].mean())) if len(it.points) else 0 for it in instances]
 
 

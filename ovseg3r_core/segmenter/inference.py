@@ -4,6 +4,7 @@ checkpoint, text encoder ─► InstanceSegmenter
 cloud, superpoints ─► segment ─► Instances with ids of a vocabulary
 """
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,15 +91,25 @@ class InstanceSegmenter:
         return find_on_superpoints(self._segmenter, scene, self._texts, self._post)
 
 
-@torch.inference_mode()
 def find_on_superpoints(
     segmenter: Segmenter, scene: SceneInput, texts: Float32[Tensor, "texts text_channels"], post: PostprocessConfig
 ) -> FoundOnSuperpoints:
     """The instances of a scene by the plain modules, on any device."""
+    return find_in_ways(segmenter, scene, texts, [post])[0]
+
+
+@torch.inference_mode()
+def find_in_ways(
+    segmenter: Segmenter,
+    scene: SceneInput,
+    texts: Float32[Tensor, "texts text_channels"],
+    posts: Sequence[PostprocessConfig],
+) -> list[FoundOnSuperpoints]:
+    """The instances of a scene as each of several configurations chooses them, by one run of the network."""
     batch = collate([scene]).to(texts.device)
     (said,) = segmenter(batch, texts)
-    centre = pool(batch.xyz, batch).centre[0]
-    return find_instances(said, 0, centre, count_by(batch.superpoint, batch.most_superpoints), post)
+    centre, points = pool(batch.xyz, batch).centre[0], count_by(batch.superpoint, batch.most_superpoints)
+    return [find_instances(said, 0, centre, points, post) for post in posts]
 
 
 def load_instance_segmenter(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Int, Int64
+from jaxtyping import Bool, Float32, Int, Int32, Int64
 from numpy import ndarray
 from torch import Tensor
 
@@ -96,9 +96,8 @@ def scene_targets(
     Raises:
         KeyError: an instance has a name that the vocabulary lacks.
     """
-    ids, row = np.unique(truth.instance, return_inverse=True)
-    superpoints = int(superpoint.max()) + 1
-    points = np.bincount(row * superpoints + superpoint, minlength=len(ids) * superpoints).reshape(len(ids), -1)
+    ids, row, points = points_of_each(truth, superpoint)
+    superpoints = points.shape[1]
     masks = points * 2 > points.sum(axis=0)
     kept = [i for i, id_ in enumerate(ids.tolist()) if id_ != NO_INSTANCE and masks[i].any()]
     names = [texts[truth.names[int(ids[i])]] for i in kept]
@@ -117,6 +116,16 @@ def scene_targets(
         semantic=torch.from_numpy(semantic),
         nothing=torch.from_numpy(nothing),
     )
+
+
+def points_of_each(
+    truth: Truth, superpoint: Int[ndarray, " points"]
+) -> tuple[Int32[ndarray, " ids"], Int64[ndarray, " points"], Int64[ndarray, "ids superpoints"]]:
+    """The ids of the truth, the place of each point's id among them, and how much of each superpoint each id holds."""
+    ids, row = np.unique(truth.instance, return_inverse=True)
+    superpoints = int(superpoint.max()) + 1
+    points = np.bincount(row * superpoints + superpoint, minlength=len(ids) * superpoints)
+    return ids, row, points.reshape(len(ids), superpoints)
 
 
 def collate_targets(scenes: Sequence[SceneTargets]) -> Targets:

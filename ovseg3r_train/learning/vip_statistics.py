@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
 import numpy as np
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Int32, Int64
 from numpy import ndarray
 
 from ovseg3r_train.learning.example import Example, ViewMasks
+from ovseg3r_train.learning.targets import points_of_each
 from ovseg3r_train.learning.view_targets import WELL_SEEN
 from ovseg3r_train.scene import NO_INSTANCE, Truth
 
@@ -46,7 +47,7 @@ def vip_counts(examples: Iterable[Example]) -> VipCounts:
     total = VipCounts()
     for example in examples:
         if example.truth is not None:
-            owner, size = _owners(example.truth, example.superpoint.astype(np.int64), example.superpoints)
+            owner, size = _owners(example.truth, example.superpoint)
             for view in range(len(example.masks.share)):
                 total = total + _of_view(example.masks, view, owner, size)
     return total
@@ -73,11 +74,10 @@ def _of_view(masks: ViewMasks, view: int, owner: Int64[ndarray, " ids"], size: I
 
 
 def _owners(
-    truth: Truth, superpoint: Int64[ndarray, " points"], count: int
+    truth: Truth, superpoint: Int32[ndarray, " points"]
 ) -> tuple[Int64[ndarray, " ids"], Int64[ndarray, " ids"]]:
     """The thing that holds more than half of each superpoint, -1 for none, and the size of each."""
-    ids, row = np.unique(truth.instance, return_inverse=True)
-    points = np.bincount(row * count + superpoint, minlength=len(ids) * count).reshape(len(ids), count)
+    ids, _, points = points_of_each(truth, superpoint)
     size = points.sum(axis=0)
     return np.where(points.max(axis=0) * 2 > size, ids[points.argmax(axis=0)], NO_INSTANCE).astype(np.int64), size
 

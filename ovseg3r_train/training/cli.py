@@ -58,7 +58,7 @@ def train(
     Writes OUT/segmenter.safetensors with its card, history.jsonl, training.png, and state.pt. A training that was
     stopped goes on with the same call, to the same weights as if it had not been.
     """
-    from ovseg3r_core.segmenter.checkpoint import Card, load_segmenter, save_segmenter
+    from ovseg3r_core.segmenter.checkpoint import Card, read_card, save_segmenter
     from ovseg3r_train.training.prepare import class_rows, texts_of
     from ovseg3r_train.training.trainer import Run
     from ovseg3r_train.training.trainer import train as learn
@@ -66,14 +66,14 @@ def train(
 
     config = _config(settings, steps=steps, seed=seed)
     where = pick_device(device.value, "--device")
+    if start is not None:
+        read_card(start)  # a bad file is told before anything is read and made
     examples = [it for path in folders for it in _examples(path, config.lessons.superpoints, loaders)]
     judged = _examples(validation, config.lessons.superpoints, loaders) if validation else []
     texts = texts_of([*examples, *judged], folder, _minilm, _MINILM_SOURCE)
     run = Run(
         folder=folder, device=where, workers=workers, validate_every=validate_every, seconds=60 * minutes, start=start
     )
-    if start is not None:
-        load_segmenter(start)  # a bad file is told before anything else happens
     with progress_bar(err) as progress:
         task = progress.add_task("steps", total=config.steps)
         segmenter = learn(

@@ -14,14 +14,14 @@ from numpy import ndarray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ovseg3r_core.language.vocabulary import scannet200_split
 from ovseg3r_core.segmenter.inputs import Batch, collate
 from ovseg3r_train.learning.example import Example
 from ovseg3r_train.learning.partition import Partition, partition
 from ovseg3r_train.learning.seeds import random_seeds
 from ovseg3r_train.learning.targets import SceneTargets, Targets, collate_targets, scene_targets
 from ovseg3r_train.learning.view_targets import ChosenView, sees_of, view_targets, whole_scene_targets
-from ovseg3r_train.scene import NO_INSTANCE, Truth
+from ovseg3r_train.novel import without_novel
+from ovseg3r_train.scene import Truth
 from ovseg3r_train.training.augment import augmented
 from ovseg3r_train.training.config import TrainConfig
 
@@ -77,7 +77,11 @@ class Lessons(Dataset[Lesson]):
                 f"a step of {lessons.scenes} scenes, {lessons.pseudo_scenes} of them pseudo-labelled, cannot be shared "
                 f"by {processes} processes"
             )
-        self._true = [_of_classes(it, lessons.classes) for it in examples if it.truth]
+        self._true = [
+            it if lessons.classes == "all" else replace(it, truth=without_novel(it.truth))
+            for it in examples
+            if it.truth
+        ]
         masked = [it for it in examples if len(it.masks.view)]
         chosen = np.random.default_rng(config.seed).permutation(len(masked))  # not by name: names tell the seed
         self._masked = [masked[i] for i in chosen[: round(lessons.pseudo_share * len(masked))]]
@@ -173,15 +177,3 @@ def _drawn_views(scenes: Sequence[Example], first: int, count: int, rng: np.rand
         seeing = np.flatnonzero((masks.share > 0).any(axis=1))
         for view in np.sort(rng.permutation(seeing)[:count]).tolist():
             yield ChosenView(scene=scene, masks=masks, view=view)
-
-
-def _of_classes(example: Example, classes: str) -> Example:
-    """A scene without the truth of novel classes, unless all are wanted."""
-    truth = example.truth
-    if classes == "all" or truth is None:
-        return example
-    novel = scannet200_split("novel")
-    hidden = [id_ for id_, name in truth.names.items() if name in novel]
-    instance = np.where(np.isin(truth.instance, hidden), np.int32(NO_INSTANCE), truth.instance)
-    names = {id_: name for id_, name in truth.names.items() if id_ not in hidden}
-    return replace(example, truth=Truth(instance=instance, names=names))

@@ -1,7 +1,6 @@
 """From folders of scenes to examples in memory, and the texts that their names become."""
 
 import json
-import logging
 import multiprocessing
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -17,8 +16,6 @@ from ovseg3r_train.learning.example import Example, SuperpointKind, example_of
 from ovseg3r_train.scene_set import SceneSet
 from ovseg3r_train.training.trainer import Texts
 from ovseg3r_train.training.validate import CLASSES
-
-logger = logging.getLogger(__name__)
 
 TEXTS = "texts.safetensors"
 

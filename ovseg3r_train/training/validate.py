@@ -11,8 +11,8 @@ from torch import Tensor
 from ovseg3r_core.evaluation.average_precision import ANY_CLASS, Verdicts, judge_scene, precision_of
 from ovseg3r_core.evaluation.scene_pair import ScenePair, TrueInstances
 from ovseg3r_core.language.vocabulary import STRUCTURE, scannet200, scannet200_split
-from ovseg3r_core.segmenter.inference import find_on_superpoints
-from ovseg3r_core.segmenter.postprocess import PostprocessConfig
+from ovseg3r_core.segmenter.inference import find_in_ways
+from ovseg3r_core.segmenter.postprocess import FoundOnSuperpoints, PostprocessConfig
 from ovseg3r_core.segmenter.segmenter import Segmenter
 from ovseg3r_core.types import Instances
 from ovseg3r_train.learning.example import Example
@@ -66,9 +66,9 @@ def judged(
     segmenter: Segmenter, scene: Example, texts: Float32[Tensor, "texts text_channels"]
 ) -> tuple[Verdicts, Verdicts]:
     """What is right and wrong in one scene: with names (top-k), and whatever the name (top-1)."""
-    named = _pair(segmenter, scene, texts, PostprocessConfig(mode="top-k"))
-    any_name = _pair(segmenter, scene, texts, PostprocessConfig(mode="top-1")).class_agnostic()
-    return judge_scene(named, _IDS), judge_scene(any_name, [ANY_CLASS])
+    ways = [PostprocessConfig(mode="top-k"), PostprocessConfig(mode="top-1")]
+    named, any_name = (_pair(scene, found) for found in find_in_ways(segmenter, scene.given(), texts, ways))
+    return judge_scene(named, _IDS), judge_scene(any_name.class_agnostic(), [ANY_CLASS])
 
 
 def precision(named: Sequence[Verdicts], any_name: Sequence[Verdicts]) -> Precision:
@@ -97,16 +97,12 @@ def _ids_of(names: frozenset[str]) -> list[int]:
     return [1 + place for place, name in enumerate(CLASSES) if name in names]
 
 
-@torch.inference_mode()
-def _pair(
-    segmenter: Segmenter, scene: Example, texts: Float32[Tensor, "texts text_channels"], post: PostprocessConfig
-) -> ScenePair:
+def _pair(scene: Example, found: FoundOnSuperpoints) -> ScenePair:
     assert scene.truth is not None, f"{scene.name} has no truth to be judged by"
-    found = find_on_superpoints(segmenter, scene.given(), texts, post)
-    superpoint = torch.from_numpy(scene.superpoint.astype(np.int64)).to(texts.device)
+    superpoint = torch.from_numpy(scene.superpoint.astype(np.int64)).to(found.masks.device)
     return ScenePair(
         predicted=Instances(
-            masks=found.masks[found.kept][:, superpoint].cpu().numpy(),
+            masks=found.on_points(superpoint)[found.kept].cpu().numpy(),
             labels=1 + found.text[found.kept].cpu().numpy(),
             scores=found.score[found.kept].double().cpu().numpy(),
         ),
