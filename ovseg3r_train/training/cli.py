@@ -47,7 +47,7 @@ def train(
     steps: Annotated[int, typer.Option(min=1, help="How long it learns.")] = 20_000,
     seed: Annotated[int, typer.Option(min=0, max=2**31, help="Of the first weights and of every draw.")] = 0,
     start: Annotated[Path | None, typer.Option(help="A checkpoint to start from; else random weights.")] = None,
-    minutes: Annotated[float, typer.Option(min=0.0, help="Stop after so long; the same call goes on.")] = 1e9,
+    minutes: Annotated[float | None, typer.Option(min=0.0, help="Stop after so long; the same call goes on.")] = None,
     validate_every: Annotated[int, typer.Option(min=1, help="Steps between two looks at --validation.")] = 1000,
     workers: Workers = 2,
     loaders: Loaders = 2,
@@ -71,9 +71,8 @@ def train(
     examples = [it for path in folders for it in _examples(path, config.lessons.superpoints, loaders)]
     judged = _examples(validation, config.lessons.superpoints, loaders) if validation else []
     texts = texts_of([*examples, *judged], folder, _minilm, _MINILM_SOURCE)
-    run = Run(
-        folder=folder, device=where, workers=workers, validate_every=validate_every, seconds=60 * minutes, start=start
-    )
+    seconds = float("inf") if minutes is None else 60 * minutes
+    run = Run(folder=folder, device=where, workers=workers, validate_every=validate_every, seconds=seconds, start=start)
     with progress_bar(err) as progress:
         task = progress.add_task("steps", total=config.steps)
         segmenter = learn(
