@@ -1,6 +1,7 @@
 """One answer to a jump of time, however it was noticed."""
 
 from collections.abc import Callable
+from threading import Lock
 from time import monotonic
 from typing import Protocol
 
@@ -33,7 +34,9 @@ class TimeJumps:
     def __init__(self, node: Node, on_jump: Callable[[str], None]) -> None:
         self._on_jump = on_jump
         self._inputs: tuple[Resettable, ...] = ()
-        self._last_source, self._last_s = "", -_SAME_JUMP_S
+        self._lock = Lock()  # the cameras and the clock notice in threads of their own
+        self._noticed_by: set[str] = set()
+        self._told_s = -_SAME_JUMP_S
         threshold = JumpThreshold(min_forward=None, min_backward=_BACK, on_clock_change=True)
         self._handle = node.get_clock().create_jump_callback(threshold, post_callback=self._clock_jumped)
 
@@ -45,16 +48,22 @@ class TimeJumps:
         """Something noticed a jump: who, and by how many seconds time went forth (or back, where it is negative)."""
         for resettable in self._inputs:
             resettable.reset()
-        now_s = monotonic()
-        noticed_before = source != self._last_source and now_s - self._last_s < _SAME_JUMP_S
-        self._last_source, self._last_s = source, now_s
-        if not noticed_before:
+        if self._is_new(source, monotonic()):
             self._on_jump(f"{source} jumped by {by_s:.3f} s")
 
     def destroy(self) -> None:
         """Watch no longer."""
         self._handle.unregister()
         self._inputs = ()
+
+    def _is_new(self, source: str, now_s: float) -> bool:
+        """Whether this is another jump than the last: that source saw the last one too, or it is long ago."""
+        with self._lock:
+            is_new = source in self._noticed_by or now_s - self._told_s >= _SAME_JUMP_S
+            if is_new:
+                self._noticed_by, self._told_s = set(), now_s
+            self._noticed_by.add(source)
+            return is_new
 
     def _clock_jumped(self, jump: TimeJump) -> None:
         self.jumped("the node's clock", jump.delta.nanoseconds / 1e9)

@@ -83,15 +83,17 @@ class SimClock:
 
     def __init__(self, client: Client, period_s: float = 0.1, start_s: float = 1000.0) -> None:
         self._publisher = client.node.create_publisher(Clock, "/clock", QoSProfile(depth=10))
-        self._period_ns, self._now_ns = round(period_s * 1e9), round(start_s * 1e9)
+        self._period_s, self._now_ns = period_s, round(start_s * 1e9)
+        self._lock = threading.Lock()  # a camera shoots in its thread while the test jumps
 
     def stamp_ns(self) -> int:
-        self.jump(self._period_ns / 1e9)
-        return self._now_ns
+        return self.jump(self._period_s)
 
-    def jump(self, seconds: float) -> None:
-        self._now_ns += round(seconds * 1e9)
-        self._publisher.publish(Clock(clock=time_of(self._now_ns)))
+    def jump(self, seconds: float) -> int:
+        with self._lock:
+            self._now_ns += round(seconds * 1e9)
+            self._publisher.publish(Clock(clock=time_of(self._now_ns)))
+            return self._now_ns
 
 
 class ScriptedCamera:

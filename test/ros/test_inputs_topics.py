@@ -21,6 +21,7 @@ from tf2_msgs.msg import TFMessage
 
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.sequences.poses import quaternion_of
+from ovseg3r_ros.inputs.time_jumps import TimeJumps
 
 COLOR, DEPTH, INFO = "/color/image", "/depth/image", "/color/camera_info"
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -236,6 +237,19 @@ def test_a_clock_that_jumps_back_is_told_once_and_mapping_goes_on(robot: Robot):
             robot.client.until(lambda loop=loop: len(rig.jumps) >= loop, "word of the jump")
             rig.until_delivered(len(rig.delivered) + 3)
             assert len(rig.jumps) == loop
+
+
+def test_a_second_jump_is_told_however_soon_and_whoever_noticed_the_first(robot: Robot):
+    told: list[str] = []
+    with InputsRig(robot.client) as rig:
+        jumps = TimeJumps(rig.node, told.append)
+        for source in ("clock", "color", "depth"):
+            jumps.jumped(source, -50.0)
+        assert told == ["clock jumped by -50.000 s"]
+        jumps.jumped("clock", -40.0)
+        jumps.jumped("color", -40.0)
+        assert told[1:] == ["clock jumped by -40.000 s"]
+        jumps.destroy()
 
 
 def test_stamps_that_jump_back_are_noticed_without_a_clock(robot: Robot):
