@@ -42,6 +42,8 @@ class LossConfig:
     """Of the metres between the sizes of boxes."""
     semantic_weight: Annotated[float, Within(0.0, 100.0)] = 0.5
     """Of the cross-entropy of what the seeds are made of."""
+    name_softness: Annotated[float, Within(0.0, 1.0)] = 0.0
+    """How far the names that views give are spread over names near by: `soft_names`; those of the truth never are."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -82,12 +84,14 @@ def segmenter_losses(
     config: LossConfig | None = None,
     *,
     boxes: bool = True,
+    soft: Float[Tensor, "names names"] | None = None,
 ) -> Losses:
     """The losses of what the decoder says with `every_layer`.
 
     Args:
         seeds: the superpoint that each query started from, -1 for padding.
         boxes: whether the targets have boxes; partial masks have none.
+        soft: what each name should be answered with (`soft_names`); None for itself alone.
     """
     config, count = config or LossConfig(), len(layers)
     said, every, starts = together(layers), targets.repeated(count), seeds.repeat(count, 1)
@@ -95,7 +99,7 @@ def segmenter_losses(
     boxed[0] = False  # nobody has predicted a box before the first layer
     matches = match(said, every, starts, config.matching, boxed=boxed.flatten())
     weight = matches.found * every.weight
-    name = _mean_over(_name_loss(said, every, starts, matches, config.nothing_weight), count)
+    name = _mean_over(_name_loss(said, every, starts, matches, config.nothing_weight, soft), count)
     bce, dice = (_mean_of_matched(each, weight, count) for each in _mask_losses(said, every, matches))
     centre, size = (_mean_of_matched(each, weight, count)[1:] for each in _box_losses(said, every, matches))
     dice = torch.cat([dice[:-1], dice[-1:] * config.last_dice_factor])
@@ -116,6 +120,7 @@ def _name_loss(
     seeds: Int64[Tensor, "problems queries"],
     matches: Matches,
     nothing_weight: float,
+    soft: Float[Tensor, "names names"] | None,
 ) -> Float[Tensor, " problems"]:
     """Cross-entropy of every query: its instance's name where it matches, else "nothing".
 
@@ -130,7 +135,9 @@ def _name_loss(
     place = torch.where(matches.found, matches.query, target.shape[1])
     target = room.scatter(1, place, targets.name)[:, :-1]
     weight = torch.where(target == nothing, nothing_weight, 1.0) * (target != NOT_ASKED)
-    each = cross_entropy(logits.flatten(0, 1), target.clamp(min=0).flatten(), reduction="none").view_as(weight)
+    answer = target.clamp(min=0).flatten()
+    each = cross_entropy(logits.flatten(0, 1), answer if soft is None else soft[answer], reduction="none")
+    each = each.view_as(weight)
     return (each * weight).sum(1) / weight.sum(1).clamp(min=1e-6)
 
 

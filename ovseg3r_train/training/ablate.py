@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from rich.table import Table
 from scipy.stats import t as student
 
 from ovseg3r_core.atomic import atomic_write, make_folder
+from ovseg3r_core.config import with_settings
 from ovseg3r_core.segmenter.checkpoint import Card, save_segmenter
 from ovseg3r_train.learning.example import Example, SuperpointKind
 from ovseg3r_train.training.config import TrainConfig
@@ -27,16 +28,18 @@ from ovseg3r_train.training.validate import Precision, validate
 
 ROWS: Mapping[str, Mapping[str, Any]] = {
     "full": {},
-    "without VIP": {"partition": "none"},
-    "without IBSp": {"superpoints": "geometry"},
-    "10 % of the videos": {"pseudo_share": 0.1},
-    "no videos": {"pseudo_scenes": 0},
-    "every class labelled": {"classes": "all", "pseudo_scenes": 0},
-    "nameless masks too": {"nameless_masks": "learn"},
-    "masks weighed": {"weigh_masks": True},
-    "silence doubted": {"doubt_silence": True},
+    "without VIP": {"lessons.partition": "none"},
+    "without IBSp": {"lessons.superpoints": "geometry"},
+    "10 % of the videos": {"lessons.pseudo_share": 0.1},
+    "no videos": {"lessons.pseudo_scenes": 0},
+    "every class labelled": {"lessons.classes": "all", "lessons.pseudo_scenes": 0},
+    "views told of each other": {"lessons.associate_views": True},
+    "soft names": {"losses.name_softness": 0.05},
+    "nameless masks too": {"lessons.nameless_masks": "learn"},
+    "masks weighed": {"lessons.weigh_masks": True},
+    "silence doubted": {"lessons.doubt_silence": True},
 }
-"""What each row changes of the lessons."""
+"""What each row changes of the settings."""
 DONE = "precision.json"
 
 
@@ -59,7 +62,7 @@ class Job:
 
     def config(self, common: TrainConfig) -> TrainConfig:
         """The common settings, and what the row changes."""
-        return replace(common, seed=self.seed, lessons=replace(common.lessons, **ROWS[self.row]))
+        return with_settings(common, {"seed": self.seed, **ROWS[self.row]})
 
 
 def jobs_of(folder: Path, rows: Mapping[str, int]) -> list[Job]:

@@ -30,6 +30,8 @@ class LessonConfig:
     nameless_masks: Literal["leave", "learn"] = "leave"
     """leave: where a mask without a name lies, nobody is judged: most of them are pieces of walls and of things. learn:
     each is a thing too, for teachers with few words."""
+    associate_views: bool = False
+    """Tell each view what others saw of its things: see `learning/association.py`. Needs partition=views."""
     weigh_masks: bool = False
     """Let a mask weigh as much as the teacher was sure of it."""
     doubt_silence: bool = False
@@ -42,6 +44,8 @@ class LessonConfig:
         check_ranges(self)
         if self.pseudo_scenes > self.scenes:
             raise ValueError(f"pseudo_scenes is {self.pseudo_scenes}; a step has only {self.scenes} scenes")
+        if self.associate_views and self.partition == "none":
+            raise ValueError("associate_views tells views of each other: it needs partition=views")
 
 
 @dataclass(frozen=True, kw_only=True)

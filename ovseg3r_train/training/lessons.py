@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ovseg3r_core.segmenter.inputs import Batch, collate
+from ovseg3r_train.learning.association import associated
 from ovseg3r_train.learning.example import Example
 from ovseg3r_train.learning.partition import Partition, partition
 from ovseg3r_train.learning.seeds import random_seeds
@@ -85,6 +86,8 @@ class Lessons(Dataset[Lesson]):
         masked = [it for it in examples if len(it.masks.view)]
         chosen = np.random.default_rng(config.seed).permutation(len(masked))  # not by name: names tell the seed
         self._masked = [masked[i] for i in chosen[: round(lessons.pseudo_share * len(masked))]]
+        if lessons.associate_views:
+            self._masked = [replace(it, masks=associated(it.masks, np.bincount(it.superpoint))) for it in self._masked]
         if lessons.scenes > lessons.pseudo_scenes and not self._true:
             raise ValueError("no scene has a truth: set lessons.pseudo_scenes to lessons.scenes")
         if lessons.pseudo_scenes and not self._masked:

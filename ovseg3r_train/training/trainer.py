@@ -6,6 +6,7 @@ lesson ─► segmenter ─► losses of scenes with truth, losses of views (VIP
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from ovseg3r_core.segmenter.segmenter import Segmenter
 from ovseg3r_core.segmenter.voxels import VoxelPyramid
 from ovseg3r_train.learning.example import Example
 from ovseg3r_train.learning.losses import Losses, segmenter_losses
+from ovseg3r_train.learning.soft_names import soft_names
 from ovseg3r_train.training.config import TrainConfig
 from ovseg3r_train.training.keeper import Keeper, Look
 from ovseg3r_train.training.lessons import Lesson, Lessons
@@ -47,6 +49,19 @@ class Texts:
     """Their embeddings, unit rows."""
     encoder: EncoderId
     """What made them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Names:
+    """The vocabulary on the training's device."""
+
+    rows: Float32[Tensor, "texts text_channels"]
+    soft: Float32[Tensor, "names names"] | None
+    """How the names that views give are spread; None where they are not."""
+
+    @classmethod
+    def of(cls, rows: Tensor, softness: float) -> "_Names":
+        return cls(rows=rows, soft=soft_names(rows, softness) if softness else None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +118,7 @@ def train(
         torch.set_float32_matmul_precision("high")
         if config.precision == "bf16-mixed":
             halve_backbone(segmenter)
-    mean, rows = mean.to(engine.device), texts.rows.to(engine.device)
+    mean, names = mean.to(engine.device), _Names.of(texts.rows.to(engine.device), config.losses.name_softness)
     parts = {"segmenter": segmenter, "optimiser": optimiser, "schedule": schedule, "mean": mean}
     step = _restore(run.folder, parts, config)
     keeper = None
@@ -120,7 +135,7 @@ def train(
     lessons = Lessons(examples, texts.places, config, engine.process_index, engine.num_processes)
     start = time.monotonic()
     for lesson in _loader(lessons, step, run.workers):
-        losses = _learn(engine, model, optimiser, lesson.to(engine.device), rows, config)
+        losses = _learn(engine, model, optimiser, lesson.to(engine.device), names, config)
         schedule.step()
         step += 1
         _average(mean, segmenter, step, config.average)
@@ -175,9 +190,10 @@ def _any(engine: Accelerator, flag: bool) -> bool:
     return bool(flags.any())
 
 
-def _learn(engine: Accelerator, model, optimiser, lesson: Lesson, texts: Tensor, config: TrainConfig) -> Losses:
+def _learn(engine: Accelerator, model, optimiser, lesson: Lesson, names: _Names, config: TrainConfig) -> Losses:
     """One step: the losses of scenes with truth, and those of what views say of the others."""
-    said = model(lesson.batch, texts, lesson.seeds, every_layer=True)
+    said = model(lesson.batch, names.rows, lesson.seeds, every_layer=True)
+    of_views = partial(segmenter_losses, config=config.losses, boxes=False, soft=names.soft)
     losses = []
     true = 0 if lesson.truth is None else len(lesson.truth.real)
     if lesson.truth is not None:
@@ -185,10 +201,10 @@ def _learn(engine: Accelerator, model, optimiser, lesson: Lesson, texts: Tensor,
         losses.append(segmenter_losses(layers, lesson.truth, lesson.seeds[:true], config.losses))
     if lesson.views is not None and lesson.part is not None:
         layers = [lesson.part.cut(it) for it in said]
-        losses.append(segmenter_losses(layers, lesson.views, lesson.part.seeds, config.losses, boxes=False))
+        losses.append(of_views(layers, lesson.views, lesson.part.seeds))
     elif lesson.views is not None:
         layers = [it.of(slice(true, None), lesson.views.masks.shape[2]) for it in said]
-        losses.append(segmenter_losses(layers, lesson.views, lesson.seeds[true:], config.losses, boxes=False))
+        losses.append(of_views(layers, lesson.views, lesson.seeds[true:]))
     total = sum(losses[1:], losses[0])
     optimiser.zero_grad()
     engine.backward(total.total)

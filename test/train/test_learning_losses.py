@@ -1,5 +1,6 @@
 """What predictions cost, held to plain loops; what should cost nothing does."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from ovseg3r_train.learning.losses import LossConfig, segmenter_losses
 from ovseg3r_train.learning.matching import match
 from ovseg3r_train.learning.seeds import all_seeds
+from ovseg3r_train.learning.soft_names import soft_names
 
 SEEDS = all_seeds((6, 4))
 CONFIG = LossConfig()
@@ -104,3 +106,31 @@ def test_gradients_flow_from_what_matches_only() -> None:
     for p in range(2):
         matched = set(matches.query[p][matches.found[p]].tolist())
         assert {q for q in range(6) if grad[p, q].any()} == matched
+
+
+def test_soft_names_share_with_names_near_by_and_nothing_shares_with_nobody() -> None:
+    texts = torch.nn.functional.normalize(torch.tensor([[1.0, 0.0], [1.0, 0.3], [0.0, 1.0]]), dim=1)
+    assert torch.equal(soft_names(texts, 0.0), torch.eye(4))
+    soft = soft_names(texts, 0.05)
+    assert torch.allclose(soft.sum(1), torch.ones(4)) and torch.equal(soft[3], torch.eye(4)[3])
+    near, far = float(texts[0] @ texts[1]), float(texts[0] @ texts[2])
+    assert float(soft[0, 1] / soft[0, 0]) == pytest.approx(math.exp((near - 1) / 0.05), rel=1e-4)
+    assert float(soft[0, 2] / soft[0, 0]) == pytest.approx(math.exp((far - 1) / 0.05), rel=1e-3)
+
+
+def test_with_soft_names_a_near_name_costs_less_than_a_far_one() -> None:
+    targets = some_targets()
+    texts = torch.nn.functional.normalize(torch.randn(TEXTS, 8, generator=torch.Generator().manual_seed(1)), dim=1)
+    right, said = int(targets.name[0, 0]), perfect(targets, SEEDS)
+    near, *_, far = (texts @ texts[right]).argsort(descending=True)[1:].tolist()
+    query = int(match(said, targets, SEEDS, CONFIG.matching, boxed=NONE).query[0, 0])
+
+    def cost(name: int, soft: torch.Tensor | None) -> float:
+        logits = torch.full_like(said.name_logits, -5.0)
+        logits[0, query, name] = 5.0
+        return float(segmenter_losses([replace(said, name_logits=logits)], targets, SEEDS, boxes=False, soft=soft).name)
+
+    eye, soft = soft_names(texts, 0.0), soft_names(texts, 0.3)
+    assert cost(near, eye) == pytest.approx(cost(far, eye))
+    assert cost(near, soft) < cost(far, soft)
+    assert cost(right, eye) == pytest.approx(cost(right, None))
