@@ -45,8 +45,10 @@ class ServicesAsideExecutor(Executor):
             self._hand_over(task)
             return
         task()
-        if (error := task.exception()) is not None:
-            raise error
+        error = task.exception()
+        if error is None or (isinstance(error, RuntimeError) and not self.context.ok()):
+            return  # what asks ROS for anything after it was shut down gets such an error; `spin` ends at that, too
+        raise error
 
     def shutdown(self, timeout_sec: float | None = None) -> bool:
         """Stop; services that are being answered end first."""

@@ -115,3 +115,22 @@ def test_a_wait_that_begins_just_after_ros_was_shut_down_ends_quietly(robot: Rob
     context.shutdown()
     executor.spin_once(timeout_sec=0.0)
     executor.shutdown()
+
+
+def test_a_callback_that_asks_ros_just_after_it_was_shut_down_ends_quietly(robot: Robot):
+    context = rclpy.Context()
+    context.init(domain_id=robot.domain)
+    node = rclpy.create_node("late", context=context)
+    executor = ServicesAsideExecutor(THREADS, context=context)
+    executor.add_node(node)
+    asked: list[str] = []
+
+    def ask() -> None:
+        asked.append("publishers")
+        context.shutdown()
+        node.get_publishers_info_by_topic("/topic")
+
+    node.create_timer(0.001, ask)
+    while not asked:
+        executor.spin_once(timeout_sec=1.0)
+    executor.shutdown()
