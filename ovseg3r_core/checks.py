@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 from numpy import ndarray
 
-from ovseg3r_core.types import Camera, Frame
+from ovseg3r_core.types import Camera, Frame, RgbdFrame
 
 DEPTH_LIMIT_M = 100.0  # no depth camera of a robot sees further; 1e30 and the like are garbage, not distance
 POSITION_LIMIT_M = 1e4  # poses further out than 10 km lose centimetres in float32
@@ -41,8 +41,21 @@ def check_frame(
         depth: 16-bit integers in `depth_unit_m`, or floats in metres (REP-118).
 
     Raises:
-        Rejected: with reason `bad_stamp`, `bad_color`, `bad_depth`, `empty_depth`, `size_mismatch`,
-            `bad_intrinsics` or `bad_pose`.
+        Rejected: with the reasons of `check_images`, or `bad_pose`.
+    """
+    images = check_images(
+        index=index, stamp_s=stamp_s, color=color, depth=depth, camera=camera, depth_unit_m=depth_unit_m
+    )
+    return images.posed(check_pose(T_map_camera))
+
+
+def check_images(
+    *, index: int, stamp_s: float, color: ndarray, depth: ndarray, camera: Camera, depth_unit_m: float = 0.001
+) -> RgbdFrame:
+    """The same without a pose.
+
+    Raises:
+        Rejected: with reason `bad_stamp`, `bad_color`, `bad_depth`, `empty_depth`, `size_mismatch` or `bad_intrinsics`.
     """
     if not math.isfinite(stamp_s):
         raise Rejected("bad_stamp", f"frame {index}: stamp is {stamp_s}, not a time in seconds")
@@ -61,14 +74,7 @@ def check_frame(
         )
     if not depth_m.any():
         raise Rejected("empty_depth", f"frame {index}: depth holds no reading between 0 and {DEPTH_LIMIT_M:.0f} m")
-    return Frame(
-        index=index,
-        stamp_s=float(stamp_s),
-        color=color,
-        depth_m=depth_m,
-        camera=camera,
-        T_map_camera=check_pose(T_map_camera),
-    )
+    return RgbdFrame(index=index, stamp_s=float(stamp_s), color=color, depth_m=depth_m, camera=camera)
 
 
 def check_color(color: ndarray) -> UInt8[ndarray, "height width 3"]:

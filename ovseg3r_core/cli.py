@@ -21,6 +21,7 @@ from ovseg3r_core.cli_tables import (
     classes_table,
     objects_table,
     precision_table,
+    reconstruction_text,
     report_text,
     superpoints_text,
     weights_table,
@@ -124,6 +125,14 @@ def segment(
     voxel_size: Annotated[
         float, typer.Option(help="Metres; other lengths follow. 0.02 is for rooms, 0.005 for a bin or a table top.")
     ] = 0.02,
+    poses: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|recorded|odometry|FILE",
+            help="Where the camera was: as recorded; by odometry from colour and depth; or in a file of TUM's format. "
+            "auto takes the recorded poses, and odometry where there are none.",
+        ),
+    ] = "auto",
     device: Device = Device.auto,
     on_points: Annotated[
         Path | None, typer.Option(help="A PLY cloud: carry the instances onto its vertices, in ScanNet's format too.")
@@ -141,6 +150,7 @@ def segment(
     from ovseg3r_core.language.vocabulary import load_vocabulary
     from ovseg3r_core.mapping.visual_queries import name_by_looks
     from ovseg3r_core.masks.build import build_proposer
+    from ovseg3r_core.odometry.choice import with_poses
     from ovseg3r_core.run import OnPoints, config_of, perceive, write_run
     from ovseg3r_core.scene_files import read_points_ply
     from ovseg3r_core.segmenter_choice import choose_segmenter
@@ -149,7 +159,7 @@ def segment(
     start = time.perf_counter()
     config = config_of(online=mode is Mode.online, voxel_size_m=voxel_size)
     names = load_vocabulary(vocabulary)
-    source = open_sequence(sequence, format, parse_range(frames))
+    source = with_poses(open_sequence(sequence, format, parse_range(frames)), poses, err)
     target = OnPoints(xyz=read_points_ply(on_points), scene=scene or source.name) if on_points else None
     with err.status("loading the networks"):
         where = pick_device(device.value, "--device")
@@ -325,6 +335,49 @@ def demo(out_dir: OutPath = Path("demo_out"), device: Device = Device.auto) -> N
     from ovseg3r_core.demo import run_demo
 
     run_demo(out_dir, pick_device(device.value, "--device"), out, err)
+
+
+@app.command(
+    epilog="Examples:\n\n"
+    "  ovseg3r reconstruct recordings/office --out office_map\n\n"
+    "  ovseg3r reconstruct walk.mcap --out walk --frames ::2\n\n"
+    "  ovseg3r segment recordings/office --out office --poses office_map/trajectory.txt"
+)
+def reconstruct(
+    sequence: SequencePath,
+    out_dir: OutPath,
+    format: FormatName = "auto",
+    frames: FrameRange = "::",
+    voxel_size: Annotated[float, typer.Option(help="Metres between the points of the cloud.")] = 0.02,
+    as_json: AsJson = False,
+) -> None:
+    """Find out where the camera was, from colour and depth alone, and fuse what it saw.
+
+    Writes trajectory.txt (TUM format), cloud.ply, report.json and preview.png into --out. Poses that the recording has
+    are not used; the report says how far from them it came.
+    """
+    from ovseg3r_core.odometry.run import reconstruct as run_reconstruct
+    from ovseg3r_core.progress import progress_bar
+    from ovseg3r_core.run import config_of
+    from ovseg3r_core.sequences.sequence import open_sequence
+
+    source = open_sequence(sequence, format, parse_range(frames))
+    tsdf = config_of(online=False, voxel_size_m=voxel_size).tsdf
+    with progress_bar(err) as progress:
+        task = progress.add_task(source.name, total=2 * len(source))
+        report = run_reconstruct(source, out_dir, tsdf, on_frame=lambda: progress.advance(task))
+    if as_json:
+        out.print_json(json.dumps(report))
+    else:
+        out.print(reconstruction_text(report, out_dir), highlight=False, soft_wrap=True)
+    placed, read = report["frames"]["posed"], report["frames"]["read"]
+    if 2 * placed < read:
+        err.print(
+            f"[bold yellow]warning:[/] the camera was lost most of the way ({placed} of {read} frames placed): move "
+            "more slowly, keep things in view that have edges and texture, or bring it back to where it was known",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 @app.command(epilog="Examples:\n\n  ovseg3r bag recordings/office office_bag")

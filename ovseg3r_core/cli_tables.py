@@ -70,6 +70,25 @@ def report_text(report: Mapping[str, Any], folder: Path) -> Text:
     )
 
 
+def reconstruction_text(report: Mapping[str, Any], folder: Path) -> Text:
+    """How many frames have a pose, how far from the recorded poses, and where it is."""
+    frames, seconds, error = report["frames"], report["seconds"], report["against_recorded_poses"]
+    dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(report["drops"].items())) or "none"
+    compared = ""
+    if error:
+        compared = (
+            f"against the recorded poses: ATE {100 * error['ate_m']:.1f} cm, RPE {1000 * error['rpe_m']:.1f} mm and "
+            f"{np.degrees(error['rpe_rad']):.2f} degrees a frame, over {error['frames']} frames\n"
+        )
+    return Text(
+        f"{frames['posed']} of {frames['read']} frames placed; without a pose: {dropped}\n{compared}"
+        f"{report['keyframes']} keyframes, {report['loops']} loops, {report['points']} points; "
+        f"{1000 * seconds['track'] / max(frames['read'], 1):.0f} ms a frame to track, "
+        f"{seconds['loops']:.1f} s for loops\n"
+        f"{folder / 'preview.png'}  {folder / 'trajectory.txt'}  {folder / 'cloud.ply'}"
+    )
+
+
 def superpoints_text(
     superpoint: Int64[ndarray, " points"], labels: "ViewLabels | None", seconds: float, path: Path
 ) -> Text:

@@ -52,6 +52,14 @@ def project(
     return np.stack([u, v], axis=-1).astype(xyz_camera.dtype), z
 
 
+def nearest_rigid(T: Float64[ndarray, "4 4"]) -> Float64[ndarray, "4 4"]:
+    """The rigid transform whose rotation is nearest: products of many drift away from orthonormal."""
+    u, _, vt = np.linalg.svd(T[:3, :3])
+    rigid = np.eye(4)
+    rigid[:3, :3], rigid[:3, 3] = u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt, T[:3, 3]
+    return rigid
+
+
 def rotation_angle(R: Float64[ndarray, "3 3"]) -> float:
     """The angle of a rotation matrix, radians in [0, pi]."""
     return float(np.arccos(np.clip((np.trace(R) - 1) / 2, -1.0, 1.0)))

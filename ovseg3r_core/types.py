@@ -4,7 +4,7 @@ Units are metres, seconds and pixels; the camera frame is x right, y down, z for
 takes camera coordinates to map coordinates. Arrays are numpy on the CPU; whoever needs torch converts.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Literal, Protocol, runtime_checkable
 
@@ -33,8 +33,8 @@ class Camera:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Frame:
-    """One time-stamped observation: colour, depth registered to it, intrinsics and pose."""
+class RgbdFrame:
+    """One time-stamped observation from an unknown place: colour, depth registered to it, and intrinsics."""
 
     index: int
     stamp_s: float
@@ -42,9 +42,20 @@ class Frame:
     depth_m: Float32[ndarray, "height width"]
     """Distance along the optical axis; 0 is "no reading", and nothing here is negative or non-finite."""
     camera: Camera
-    T_map_camera: Float64[ndarray, "4 4"]
     sensor: str = "camera"
     """Which of the robot's cameras it came from."""
+
+    def posed(self, T_map_camera: Float64[ndarray, "4 4"]) -> "Frame":
+        """The same observation from a known place."""
+        known = {field.name: getattr(self, field.name) for field in fields(RgbdFrame)}
+        return Frame(**known, T_map_camera=T_map_camera)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame(RgbdFrame):
+    """An observation whose place is known."""
+
+    T_map_camera: Float64[ndarray, "4 4"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,7 +33,7 @@ from ovseg3r_core.sequences.ros_types import (
 )
 from ovseg3r_core.sequences.sequence import open_sequence
 from ovseg3r_core.sequences.tf_buffer import TfBuffer
-from ovseg3r_core.types import Frame
+from ovseg3r_core.types import Frame, RgbdFrame
 
 MS = 1_000_000
 OPTICAL = "camera_color_optical_frame"
@@ -330,13 +330,22 @@ def test_a_gap_in_tf_gives_no_pose_rather_than_a_guess(tmp_path):
         ("/camera/color/image_raw", "no colour topic"),
         ("/camera/aligned_depth_to_color/image_raw", r"no depth topic.*/camera/color/image_raw \(rgb8\)"),
         ("/camera/color/camera_info", "no /camera/color/camera_info"),
-        ("/tf_static", "names the camera's frame camera_color_optical_frame"),
     ],
 )
 def test_a_bag_that_lacks_a_topic_says_which(tmp_path, missing, text):
     path = record(tmp_path / "run", without(camera_messages(), missing))
     with pytest.raises(ValueError, match=text):
         open_sequence(path)
+
+
+def test_a_bag_without_the_cameras_transforms_has_images_and_no_poses(tmp_path):
+    path = record(tmp_path / "run", without(camera_messages(), "/tf_static"))
+    recording = open_sequence(path)
+    assert not recording.has_poses and open_sequence(record(tmp_path / "posed", camera_messages())).has_poses
+    (first, *_), (refused, *_) = recording.read_unposed(), recording.read()
+    assert isinstance(first, RgbdFrame) and first.depth_m.any()
+    assert isinstance(refused, Rejected) and refused.reason == "no_pose"
+    assert "names the camera's frame camera_color_optical_frame" in str(refused)
 
 
 @pytest.mark.parametrize("metadata", [True, False])

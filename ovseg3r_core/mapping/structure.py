@@ -68,10 +68,16 @@ class Plane:
 
 
 def up_direction(normal: Float32[ndarray, "points 3"], camera_up: Float64[ndarray, "views 3"]) -> Float64[ndarray, "3"]:
-    """Which way is up in the map: the cameras' mean up, corrected by the surfaces that face about that way."""
+    """Which way is up in a map that may mean to have z up: it is believed where surfaces and cameras say about that."""
     z = np.array([0.0, 0.0, 1.0])
-    if not len(camera_up):
-        return z
+    up = up_by_surfaces(normal, camera_up) if len(camera_up) else z
+    return z if up @ z > np.cos(np.deg2rad(10)) else up
+
+
+def up_by_surfaces(
+    normal: Float32[ndarray, "points 3"], camera_up: Float64[ndarray, "views 3"]
+) -> Float64[ndarray, "3"]:
+    """Which way is up: the cameras' mean up, corrected by the surfaces that face about that way."""
     up = camera_up.mean(axis=0)
     up = up / max(np.linalg.norm(up), 1e-9)
     for max_angle_deg in (40, 20, 10):
@@ -80,7 +86,7 @@ def up_direction(normal: Float32[ndarray, "points 3"], camera_up: Float64[ndarra
             break
         median = np.median(facing, axis=0).astype(np.float64)
         up = median / np.linalg.norm(median)
-    return z if up @ z > np.cos(np.deg2rad(10)) else up  # a map that means to have z up is believed
+    return up
 
 
 def up_of(cloud: SceneCloud, poses: Sequence[Float64[ndarray, "4 4"]]) -> Float64[ndarray, "3"]:

@@ -10,11 +10,11 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from ovseg3r_core.checks import Rejected, check_frame, check_pose
+from ovseg3r_core.checks import Rejected, check_images, check_pose
 from ovseg3r_core.sequences.calibration import TUM_CAMERAS, Calibration, resample, undistort
 from ovseg3r_core.sequences.images import read_color, read_depth
-from ovseg3r_core.sequences.prefetch import prefetch
-from ovseg3r_core.types import Frame
+from ovseg3r_core.sequences.prefetch import or_reason, prefetch
+from ovseg3r_core.types import Frame, RgbdFrame
 
 _NOMINAL_RATE_HZ = 30.0
 
@@ -30,8 +30,8 @@ class FrameFiles:
     color: Path
     depth: Path | None
     """None where no depth image was taken at that time."""
-    pose: Callable[[], Float64[ndarray, "4 4"]]
-    """Gives `T_map_camera`, or raises `Rejected`."""
+    pose: Callable[[], Float64[ndarray, "4 4"]] | None
+    """Gives `T_map_camera`, or raises `Rejected`; None where the recording has no poses."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,20 +48,28 @@ class FolderSequence:
     def __len__(self) -> int:
         return len(self.files)
 
+    @property
+    def has_poses(self) -> bool:
+        """Whether the recording tells where the camera was."""
+        return any(files.pose is not None for files in self.files)
+
     def read(self) -> Iterator[Frame | Rejected]:
         """The frames in order; a bad one is yielded as the `Rejected` that names its file."""
-        return prefetch(self._load, self.files)
+        return prefetch(or_reason(self._frame), self.files)
 
-    def _load(self, files: FrameFiles) -> Frame | Rejected:
-        try:
-            return self._frame(files)
-        except Rejected as rejected:
-            return rejected
+    def read_unposed(self) -> Iterator[RgbdFrame | Rejected]:
+        """The same without poses, which need not be there."""
+        return prefetch(or_reason(self._images), self.files)
 
     def _frame(self, files: FrameFiles) -> Frame:
+        if files.pose is None:
+            raise Rejected("no_pose", f"{files.color}: the recording has no poses")
+        T_map_camera = files.pose()
+        return self._images(files).posed(T_map_camera)
+
+    def _images(self, files: FrameFiles) -> RgbdFrame:
         if files.depth is None:
             raise Rejected("no_depth", f"{files.color}: no depth image was taken at {files.stamp_s:.3f} s")
-        T_map_camera = files.pose()
         color, depth = read_color(files.color), read_depth(files.depth)
         calibration, (height, width) = self.calibration, depth.shape
         try:
@@ -69,13 +77,12 @@ class FolderSequence:
                 calibration = self.depth_calibration
                 color = resample(color, self.calibration, calibration, width, height)
             color, depth = undistort(color, depth, calibration)
-            return check_frame(
+            return check_images(
                 index=files.index,
                 stamp_s=files.stamp_s,
                 color=color,
                 depth=depth,
                 camera=calibration.camera(width, height),
-                T_map_camera=T_map_camera,
                 depth_unit_m=self.depth_unit_m,
             )
         except Rejected as rejected:

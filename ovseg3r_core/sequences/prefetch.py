@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+from ovseg3r_core.checks import Rejected
+
 Item = TypeVar("Item")
 Loaded = TypeVar("Loaded")
 
@@ -28,3 +30,17 @@ def prefetch(
         finally:  # the caller stopped early: what has not begun need not be done
             for future in pending:
                 future.cancel()
+
+
+def or_reason(load: Callable[[Item], Loaded]) -> Callable[[Item | Rejected], Loaded | Rejected]:
+    """The same, but what cannot be loaded comes back as the reason why, and what was rejected before stays so."""
+
+    def tried(item: Item | Rejected) -> Loaded | Rejected:
+        if isinstance(item, Rejected):
+            return item
+        try:
+            return load(item)
+        except Rejected as rejected:
+            return rejected
+
+    return tried

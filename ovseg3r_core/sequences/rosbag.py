@@ -2,23 +2,26 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from ovseg3r_core.checks import Rejected, check_frame
+from ovseg3r_core.checks import Rejected, check_images, check_pose
 from ovseg3r_core.sequences.bag_index import MAX_IMAGE_SKEW_S, BagIndex, Pair, find_topics, read_index
 from ovseg3r_core.sequences.bag_messages import read_image
 from ovseg3r_core.sequences.bag_storage import STORAGE_SUFFIXES, Bag
 from ovseg3r_core.sequences.bag_topics import CameraTopics
 from ovseg3r_core.sequences.calibration import undistort
-from ovseg3r_core.sequences.prefetch import prefetch
-from ovseg3r_core.types import Frame
+from ovseg3r_core.sequences.prefetch import or_reason, prefetch
+from ovseg3r_core.types import Frame, RgbdFrame
 
 NEEDS = (
     "a rosbag2 folder or a .mcap or .db3 file with colour and registered depth images (raw or compressed), "
-    "CameraInfo, /tf and /tf_static"
+    "CameraInfo, and /tf and /tf_static if there are poses"
 )
+
+Loaded = TypeVar("Loaded")
 
 logger = logging.getLogger(__name__)
 
@@ -46,8 +49,10 @@ def open_bag(path: Path, frames: slice) -> "RosbagSequence":
     the camera; both are logged. A bag that was cut is read as far as it goes, and its last item is the
     `Rejected("bad_bag")` that says so.
 
+    A bag whose transforms do not name the camera's frame has no poses.
+
     Raises:
-        ValueError: the bag cannot be read at all, or lacks a topic or the camera's transforms.
+        ValueError: the bag cannot be read at all, or lacks a topic.
     """
     bag = Bag(path)
     topics = find_topics(bag)
@@ -58,8 +63,6 @@ def open_bag(path: Path, frames: slice) -> "RosbagSequence":
     if topics.color.frame_id != topics.depth.frame_id:
         frames_ids = topics.depth.frame_id, topics.color.frame_id
         logger.warning("%s: depth is in frame %s but colour in %s: taken as registered", path, *frames_ids)
-    if not index.tf.knows(topics.color.frame_id):
-        raise ValueError(f"{path}: no transform on /tf or /tf_static names the camera's frame {topics.color.frame_id}")
     return RosbagSequence(bag, topics, index, index.pairs()[frames])
 
 
@@ -69,9 +72,18 @@ class RosbagSequence:
     def __init__(self, bag: Bag, topics: CameraTopics, index: BagIndex, pairs: list[Pair]) -> None:
         self._bag, self._topics, self._index, self._pairs = bag, topics, index, pairs
         self._camera_frame = topics.color.frame_id
+        if not index.tf.knows(self._camera_frame):
+            self._map_frame = None
+            logger.info("%s: no transform names the camera's frame %s: no poses", bag.path, self._camera_frame)
+            return
         self._map_frame = index.tf.fixed_frame(self._camera_frame)
         motion = "moves" if index.tf.moves(self._map_frame, self._camera_frame) else "never moves"
         logger.info("%s: %s %s in %s", bag.path, self._camera_frame, motion, self._map_frame)
+
+    @property
+    def has_poses(self) -> bool:
+        """Whether any transform names the camera's frame."""
+        return self._map_frame is not None
 
     @property
     def name(self) -> str:
@@ -83,7 +95,13 @@ class RosbagSequence:
 
     def read(self) -> Iterator[Frame | Rejected]:
         """The frames in order of recording; a bad one is yielded as the reason why, damage of the bag at the end."""
-        yield from prefetch(self._load, self._raw_pairs())
+        yield from prefetch(or_reason(self._named(self._frame)), self._raw_pairs())
+        if self._bag.damage is not None:
+            yield self._bag.damage
+
+    def read_unposed(self) -> Iterator[RgbdFrame | Rejected]:
+        """The same without poses, which need not be there."""
+        yield from prefetch(or_reason(self._named(self._images)), self._raw_pairs())
         if self._bag.damage is not None:
             yield self._bag.damage
 
@@ -111,17 +129,27 @@ class RosbagSequence:
             else:
                 yield _RawPair(pair=pair, color=other, depth=raw)
 
-    def _load(self, raw: _RawPair | Rejected) -> Frame | Rejected:
-        if isinstance(raw, Rejected):
-            return raw
-        try:
-            return self._frame(raw)
-        except Rejected as rejected:
-            return self._rejected(raw.pair, rejected)
+    def _named(self, load: Callable[[_RawPair], Loaded]) -> Callable[[_RawPair], Loaded]:
+        """The same, with the frame named in the reason."""
+
+        def loaded(raw: _RawPair) -> Loaded:
+            try:
+                return load(raw)
+            except Rejected as rejected:
+                raise self._rejected(raw.pair, rejected) from rejected
+
+        return loaded
 
     def _frame(self, raw: _RawPair) -> Frame:
+        if self._map_frame is None:
+            raise Rejected(
+                "no_pose", f"no transform on /tf or /tf_static names the camera's frame {self._camera_frame}"
+            )
+        T_map_camera = self._index.tf.lookup(self._map_frame, self._camera_frame, raw.pair.stamp_ns)
+        return self._images(raw).posed(check_pose(T_map_camera))
+
+    def _images(self, raw: _RawPair) -> RgbdFrame:
         stamp_ns = raw.pair.stamp_ns
-        T_map_camera = self._index.tf.lookup(self._map_frame, self._camera_frame, stamp_ns)
         info = self._index.info_at(stamp_ns)
         if info.calibration is None:
             raise info.problem or Rejected("bad_intrinsics", f"{self._topics.camera_info} cannot be read")
@@ -129,13 +157,12 @@ class RosbagSequence:
         depth = read_image(raw.depth, compressed=self._topics.depth.compressed)
         color, depth = undistort(color, depth, info.calibration)
         width, height = info.size if all(info.size) else (color.shape[1], color.shape[0])
-        return check_frame(
+        return check_images(
             index=raw.pair.index,
             stamp_s=stamp_ns / 1e9,
             color=color,
             depth=depth,
             camera=info.calibration.camera(width, height),
-            T_map_camera=T_map_camera,
         )
 
     def _rejected(self, pair: Pair, why: Rejected) -> Rejected:

@@ -13,12 +13,15 @@ from ovseg3r_core.sequences.folder import (
     suffix_of,
 )
 
-NEEDS = "color/N.jpg, depth/N.png (16-bit mm), pose/N.txt (4x4), intrinsic/intrinsic_color.txt and intrinsic_depth.txt"
+NEEDS = (
+    "color/N.jpg, depth/N.png (16-bit mm), pose/N.txt (4x4) if there are poses, intrinsic/intrinsic_color.txt and "
+    "intrinsic_depth.txt"
+)
 
 
 def recognises(path: Path) -> bool:
-    """Whether the folder has a ScanNet export's parts."""
-    return all((path / part).is_dir() for part in ("color", "depth", "pose"))
+    """Whether the folder has a ScanNet export's parts; poses may be missing."""
+    return all((path / part).is_dir() for part in ("color", "depth", "intrinsic"))
 
 
 def open_scannet(path: Path, frames: slice) -> FolderSequence:
@@ -28,6 +31,7 @@ def open_scannet(path: Path, frames: slice) -> FolderSequence:
     optical centres (nearly) one, so colour is resampled to the depth camera's grid, which keeps depth as measured.
     Frames whose tracking was lost have poses of -inf and come out as `Rejected("bad_pose")`.
     """
+    posed = (path / "pose").is_dir()
     color, depth = numbered(path / "color", r"(\d+)\.(?:jpg|png)"), numbered(path / "depth", r"(\d+)\.png")
     files = [
         FrameFiles(
@@ -35,7 +39,7 @@ def open_scannet(path: Path, frames: slice) -> FolderSequence:
             stamp_s=nominal_stamp_s(number),
             color=color.get(number, path / "color" / f"{number}{suffix_of(color)}"),
             depth=depth.get(number, path / "depth" / f"{number}.png"),
-            pose=partial(read_pose, path / "pose" / f"{number}.txt"),
+            pose=partial(read_pose, path / "pose" / f"{number}.txt") if posed else None,
         )
         for index, number in enumerate(sorted(color.keys() | depth.keys()))
     ]

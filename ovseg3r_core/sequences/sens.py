@@ -19,12 +19,12 @@ import numpy as np
 from jaxtyping import Float64, UInt16
 from numpy import ndarray
 
-from ovseg3r_core.checks import Rejected, check_frame
+from ovseg3r_core.checks import Rejected, check_images
 from ovseg3r_core.sequences.calibration import Calibration, resample, undistort
 from ovseg3r_core.sequences.folder import nominal_stamp_s, pose_from_numbers
 from ovseg3r_core.sequences.images import NO_READING, decode_color
-from ovseg3r_core.sequences.prefetch import prefetch
-from ovseg3r_core.types import Frame
+from ovseg3r_core.sequences.prefetch import or_reason, prefetch
+from ovseg3r_core.types import Frame, RgbdFrame
 
 NEEDS = "one .sens file (version 4, JPEG or PNG colour, deflated or plain 16-bit depth), or a folder with one"
 
@@ -97,38 +97,44 @@ class SensSequence:
     def __len__(self) -> int:
         return len(self.packed)
 
+    @property
+    def has_poses(self) -> bool:
+        """The format has one for every frame."""
+        return True
+
     def read(self) -> Iterator[Frame | Rejected]:
         """The frames in order; a bad one is yielded as the `Rejected` that names its file and number."""
-        return prefetch(self._load, self.packed)
+        return prefetch(or_reason(self._frame), self.packed)
 
-    def _load(self, packed: PackedFrame | Rejected) -> Frame | Rejected:
-        if isinstance(packed, Rejected):
-            return packed
-        try:
-            return self._frame(packed)
-        except Rejected as rejected:
-            return rejected
+    def read_unposed(self) -> Iterator[RgbdFrame | Rejected]:
+        """The same without their poses."""
+        return prefetch(or_reason(self._images), self.packed)
 
     def _frame(self, packed: PackedFrame) -> Frame:
-        name = f"{self.stream}, frame {packed.index}"
-        pose = pose_from_numbers(packed.pose, name)
+        T_map_camera = pose_from_numbers(packed.pose, self._name(packed))
+        return self._images(packed).posed(T_map_camera)
+
+    def _images(self, packed: PackedFrame) -> RgbdFrame:
+        name = self._name(packed)
         with self.stream.open("rb") as file:
             file.seek(packed.offset)
             color, depth = file.read(packed.color_bytes), file.read(packed.depth_bytes)
-        return registered_frame(
+        return registered_images(
             index=packed.index,
             stamp_s=nominal_stamp_s(packed.index),
             color=_decode_color(color, self.header.color_size, name),
             depth=_decode_depth(depth, self.header, name),
             color_calibration=self.header.color,
             depth_calibration=self.header.depth,
-            T_map_camera=pose,
             depth_unit_m=self.header.depth_unit_m,
             name=name,
         )
 
+    def _name(self, packed: PackedFrame) -> str:
+        return f"{self.stream}, frame {packed.index}"
 
-def registered_frame(
+
+def registered_images(
     *,
     index: int,
     stamp_s: float,
@@ -136,11 +142,10 @@ def registered_frame(
     depth: ndarray,
     color_calibration: Calibration,
     depth_calibration: Calibration,
-    T_map_camera: Float64[ndarray, "4 4"],
     depth_unit_m: float,
     name: str,
-) -> Frame:
-    """A checked frame on the depth camera's grid, of two cameras at (nearly) one place.
+) -> RgbdFrame:
+    """Checked images on the depth camera's grid, of two cameras at (nearly) one place.
 
     Where both images are of one size, colour's intrinsics hold for both, as in an exported scan.
     """
@@ -150,13 +155,12 @@ def registered_frame(
             calibration = depth_calibration
             color = resample(color, color_calibration, calibration, width, height)
         color, depth = undistort(color, depth, calibration)
-        return check_frame(
+        return check_images(
             index=index,
             stamp_s=stamp_s,
             color=color,
             depth=depth,
             camera=calibration.camera(width, height),
-            T_map_camera=T_map_camera,
             depth_unit_m=depth_unit_m,
         )
     except Rejected as rejected:

@@ -1,4 +1,4 @@
-"""One door to every recording: `open_sequence` recognises the format and returns a `Sequence`.
+"""One door to every recording: `open_sequence` recognises the format and returns a `Recording`.
 
 A sequence never stops at a bad frame: it yields the `Rejected` that names the file, and goes on.
 """
@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.sequences import replica, rosbag, scannet, sens, seven_scenes, tum
-from ovseg3r_core.types import Frame
+from ovseg3r_core.types import Frame, RgbdFrame
 
 
 @runtime_checkable
@@ -31,6 +31,20 @@ class Sequence(Protocol):
         ...
 
 
+@runtime_checkable
+class Recording(Sequence, Protocol):
+    """A sequence from disk: its images can be had without their poses, which need not be there."""
+
+    @property
+    def has_poses(self) -> bool:
+        """Whether it tells where the camera was."""
+        ...
+
+    def read_unposed(self) -> Iterator[RgbdFrame | Rejected]:
+        """The same frames without poses."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Format:
     """A layout of files on disk: how to tell it and how to open it."""
@@ -38,7 +52,7 @@ class Format:
     name: str
     needs: str
     recognises: Callable[[Path], bool]
-    open: Callable[[Path, slice], Sequence]
+    open: Callable[[Path, slice], Recording]
 
 
 FORMATS = (
@@ -53,7 +67,7 @@ FORMATS = (
 )
 
 
-def open_sequence(path: str | Path, format: str = "auto", frames: slice = slice(None)) -> Sequence:
+def open_sequence(path: str | Path, format: str = "auto", frames: slice = slice(None)) -> Recording:
     """Open a recorded sequence or bag.
 
     Args:

@@ -20,8 +20,9 @@ from ovseg3r_core.sequences.folder import (
 )
 
 NEEDS = (
-    "NNNNNN.color.jpg|png, NNNNNN.depth.png (16-bit mm), NNNNNN.pose.txt (4x4), camera-intrinsics.txt (3x3) and, "
-    "where the lens distorts, camera-distortion.txt (k1 k2 p1 p2 [k3]); 7-Scenes' own names begin with frame-, "
+    "NNNNNN.color.jpg|png, NNNNNN.depth.png (16-bit mm), NNNNNN.pose.txt (4x4) if there are poses, "
+    "camera-intrinsics.txt (3x3) and, where the lens distorts, camera-distortion.txt (k1 k2 p1 p2 [k3]); "
+    "7-Scenes' own names begin with frame-, "
     "may lie in seq-NN/ folders and need no intrinsics"
 )
 _SEVEN_SCENES = Calibration(fx=585.0, fy=585.0, cx=320.0, cy=240.0)
@@ -47,6 +48,7 @@ def _folders(path: Path) -> list[Path]:
 
 def _files(folder: Path, *, first_index: int) -> list[FrameFiles]:
     color, depth = numbered(folder, _COLOR), numbered(folder, _DEPTH)
+    posed = next(folder.glob("*.pose.txt"), None) is not None
     files = []
     for index, number in enumerate(sorted(color.keys() | depth.keys()), start=first_index):
         stem = (color.get(number) or depth[number]).name.split(".")[0]
@@ -56,7 +58,7 @@ def _files(folder: Path, *, first_index: int) -> list[FrameFiles]:
                 stamp_s=nominal_stamp_s(index),
                 color=color.get(number, folder / f"{stem}.color{suffix_of(color)}"),
                 depth=depth.get(number, folder / f"{stem}.depth.png"),
-                pose=partial(read_pose, folder / f"{stem}.pose.txt"),
+                pose=partial(read_pose, folder / f"{stem}.pose.txt") if posed else None,
             )
         )
     return files

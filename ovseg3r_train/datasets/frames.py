@@ -11,11 +11,11 @@ import numpy as np
 from jaxtyping import Float64, UInt8, UInt16
 from numpy import ndarray
 
-from ovseg3r_core.checks import Rejected
+from ovseg3r_core.checks import Rejected, check_pose
 from ovseg3r_core.sequences.calibration import Calibration
 from ovseg3r_core.sequences.images import NO_READING
-from ovseg3r_core.sequences.prefetch import prefetch
-from ovseg3r_core.sequences.sens import registered_frame
+from ovseg3r_core.sequences.prefetch import or_reason, prefetch
+from ovseg3r_core.sequences.sens import registered_images
 from ovseg3r_core.types import Frame
 
 _MAX_MEMBER_BYTES = 1 << 26
@@ -51,25 +51,22 @@ class ShotSequence:
 
     def read(self) -> Iterator[Frame | Rejected]:
         """The frames in order; a bad one is yielded as the `Rejected` that names it."""
-        return prefetch(_load, self.shots)
+        return prefetch(or_reason(_load), self.shots)
 
 
-def _load(shot: Shot) -> Frame | Rejected:
-    try:
-        pose, color, depth = shot.pose(), shot.color(), shot.depth()
-        return registered_frame(
-            index=shot.index,
-            stamp_s=shot.stamp_s,
-            color=color,
-            depth=np.where(depth == NO_READING, np.uint16(0), depth),
-            color_calibration=shot.color_calibration(color.shape[1], color.shape[0]),
-            depth_calibration=shot.depth_calibration(depth.shape[1], depth.shape[0]),
-            T_map_camera=pose,
-            depth_unit_m=0.001,
-            name=shot.name,
-        )
-    except Rejected as rejected:
-        return rejected
+def _load(shot: Shot) -> Frame:
+    pose, color, depth = shot.pose(), shot.color(), shot.depth()
+    images = registered_images(
+        index=shot.index,
+        stamp_s=shot.stamp_s,
+        color=color,
+        depth=np.where(depth == NO_READING, np.uint16(0), depth),
+        color_calibration=shot.color_calibration(color.shape[1], color.shape[0]),
+        depth_calibration=shot.depth_calibration(depth.shape[1], depth.shape[0]),
+        depth_unit_m=0.001,
+        name=shot.name,
+    )
+    return images.posed(check_pose(pose))
 
 
 def scaled(calibration: Calibration, scale_x: float, scale_y: float) -> Calibration:

@@ -13,9 +13,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.console import Console
+
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.devices import pick_device
 from ovseg3r_core.masks.proposer import MaskProposer
+from ovseg3r_core.odometry.choice import with_poses
 from ovseg3r_core.run import config_of
 from ovseg3r_core.sequences.sequence import open_sequence
 from ovseg3r_core.stopwatch import Stopwatch
@@ -87,7 +90,9 @@ def make(job: RecordingJob, sources: Sequence[str]) -> Iterator[tuple[str, Label
     device = pick_device(job.device, "--device")
     # First of all the teachers: one that is missing need not wait until everything is fused.
     teachers = {source: teacher(source, job.title, job.kept, alone=job.alone, device=device) for source in sources}
-    sequence, clock = open_sequence(job.recording, job.format, frame_slice(job.frames)), Stopwatch()
+    recording, clock = open_sequence(job.recording, job.format, frame_slice(job.frames)), Stopwatch()
+    with clock("poses"):
+        sequence = with_poses(recording, "auto", Console(quiet=True))
     with clock("fuse"):
         reconstruction = fuse(sequence, config_of(online=False, voxel_size_m=job.voxel_size_m))
     for source, proposer in teachers.items():

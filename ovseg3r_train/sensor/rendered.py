@@ -134,7 +134,7 @@ class NoisySequence:
         if there != facts["frames"]:
             raise ValueError(f"{folder} holds {there} of {facts['frames']} frames; call render_home again")
         self._clean = open_7scenes(folder, slice(None))
-        self._true_poses = [files.pose() for files in self._clean.files]
+        self._true_poses = [files.pose() for files in self._clean.files if files.pose]  # all: they were counted
         self._believed = with_drift(self._true_poses, self._config.pose, seed)
         self._depth = DepthNoise(self._config.depth, seed)
         self._color = Photometry(self._config.photometry, self._brightness(), seed)

@@ -10,12 +10,15 @@ from boxed_scenes import NAMES, boxed_room, boxed_scene
 from commands import Command
 from PIL import Image
 from recorded_rooms import write_room
+from scenes import BOX_ROOM, render
+from speckled import CAMERA, round_the_room, shoot, without_pose_files
 from tiny_scenes import tiny_scene
 
 from ovseg3r_core import models
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.sequences.bag_writer import write_bag
 from ovseg3r_core.sequences.sequence import open_sequence
+from ovseg3r_core.synthetic.saving import save_camera, save_frame
 from ovseg3r_core.types import Mask
 from ovseg3r_train import cli
 from ovseg3r_train.pseudo import picture, teachers
@@ -314,3 +317,19 @@ def test_a_real_recording_is_labelled(train, shared_data, tmp_path):
     totals = report(tmp_path)["totals"]
     assert totals["views"] >= 3 and totals["masks_a_view"] >= 8
     assert totals["covered"] > 0.3 and totals["named"] > 0
+
+
+def test_a_recording_without_poses_is_labelled_too(train: Command, tmp_path: Path):
+    folder = tmp_path / "walk"
+    folder.mkdir()
+    for i, T in enumerate(round_the_room(8, 0, 20)):
+        _, ids = render(BOX_ROOM, CAMERA, T)
+        things = np.where(np.isin(ids, list(NAMES)), ids, 0).astype(np.uint16)
+        save_frame(shoot(T, i), things, folder)
+    save_camera(CAMERA, folder)
+    (folder / "labels.json").write_text(json.dumps(NAMES))
+    without_pose_files(folder)
+    said = train("pseudo-label", folder, "--out", tmp_path / "out", "--masks", f"files:{folder}")
+    assert said.code == 0, said.err
+    (entry,) = SceneSet(tmp_path / "out").entries
+    assert entry.views >= 2 and entry.lifted > 4

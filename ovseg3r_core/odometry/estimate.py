@@ -1,0 +1,139 @@
+"""A whole recording's poses: every frame tracked, loops closed, the map turned so that z is up."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
+from scipy.spatial.transform import Rotation
+
+from ovseg3r_core.checks import Rejected
+from ovseg3r_core.mapping.structure import up_by_surfaces
+from ovseg3r_core.odometry.loops import close_loops
+from ovseg3r_core.odometry.shape import Shape
+from ovseg3r_core.odometry.tracker import OdometryKeyframe, Tracker, TrackerConfig
+from ovseg3r_core.sequences.sequence import Recording
+from ovseg3r_core.stopwatch import Stopwatch
+from ovseg3r_core.types import Frame
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """Where a camera was, as far as its images tell."""
+
+    poses: Mapping[int, Float64[ndarray, "4 4"]]
+    """T_map_camera by frame index; frames of which it is not known are missing."""
+    stamps_s: Mapping[int, float]
+    frames: int
+    """That were read."""
+    keyframes: int
+    loops: int
+    """Pairs of keyframes that saw the same place and agree."""
+    drops: Mapping[str, int] = field(default_factory=dict)
+    """Frames without a pose, by reason."""
+    clock: Stopwatch = field(default_factory=Stopwatch)
+
+    def report(self) -> dict[str, Any]:
+        """Counts and seconds, for people and files."""
+        return {
+            "frames": {"read": self.frames, "posed": len(self.poses)},
+            "keyframes": self.keyframes,
+            "loops": self.loops,
+            "drops": dict(self.drops),
+            "seconds": dict(self.clock.seconds),
+        }
+
+
+def estimate_poses(
+    recording: Recording, config: TrackerConfig | None = None, on_frame: Callable[[], object] = lambda: None
+) -> Estimate:
+    """Track every frame of a recording; the poses that it may have are not looked at.
+
+    Raises:
+        ValueError: no frame has a shape to track by.
+    """
+    tracker, drops, clock, frames = Tracker(config), Counter[str](), Stopwatch(), 0
+    for item in recording.read_unposed():
+        frames += 1
+        on_frame()
+        if isinstance(item, Rejected):
+            drops[item.reason] += 1
+            continue
+        try:
+            with clock("track"):
+                tracker.track(item)
+        except Rejected as rejected:
+            drops[rejected.reason] += 1
+    if not tracker.tracked:
+        raise ValueError(f"{recording.name}: no frame can be tracked ({dict(drops)})")
+    with clock("loops"):
+        of_keyframes, loops = close_loops(tracker.keyframes)
+        T_level_map = level(tracker.keyframes, of_keyframes)
+    return Estimate(
+        poses={it.index: T_level_map @ of_keyframes[it.keyframe] @ it.T_keyframe_camera for it in tracker.tracked},
+        stamps_s={it.index: it.stamp_s for it in tracker.tracked},
+        frames=frames,
+        keyframes=len(tracker.keyframes),
+        loops=loops,
+        drops=drops,
+        clock=clock,
+    )
+
+
+def level(keyframes: Sequence[OdometryKeyframe], poses: Sequence[Float64[ndarray, "4 4"]]) -> Float64[ndarray, "4 4"]:
+    """The turn that makes up z: up is where the cameras' tops point, corrected by the surfaces that face that way."""
+    pairs = list(zip(keyframes, poses, strict=True))
+    normals = np.concatenate([_normals(key.shape) @ pose[:3, :3].T for key, pose in pairs]).astype(np.float32)
+    up = up_by_surfaces(normals, np.array([-pose[:3, 1] for pose in poses]))
+    T = np.eye(4)
+    T[:3, :3] = Rotation.align_vectors([[0.0, 0.0, 1.0]], [up])[0].as_matrix()
+    return T
+
+
+def _normals(shape: Shape) -> Float64[ndarray, "points 3"]:
+    """The normals of a shape, towards the camera that saw it."""
+    points, normals = (it[:, :3] for it in (shape.points.points(), shape.points.normals()))
+    away = np.einsum("ij,ij->i", points, normals) > 0
+    return np.where(away[:, None], -normals, normals)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PosedRecording:
+    """A recording with other poses than its own: from here on nobody can tell."""
+
+    recording: Recording
+    pose: Callable[[int, float], Float64[ndarray, "4 4"]]
+    """T_map_camera of a frame by its index and stamp, seconds; raises `Rejected` where it is not known."""
+
+    @property
+    def name(self) -> str:
+        """The recording's."""
+        return self.recording.name
+
+    def __len__(self) -> int:
+        return len(self.recording)
+
+    def read(self) -> Iterator[Frame | Rejected]:
+        """The frames in order."""
+        for item in self.recording.read_unposed():
+            if isinstance(item, Rejected):
+                yield item
+                continue
+            try:
+                yield item.posed(self.pose(item.index, item.stamp_s))
+            except Rejected as rejected:
+                yield rejected
+
+
+def with_estimate(recording: Recording, estimate: Estimate) -> PosedRecording:
+    """The recording with estimated poses; frames without one are rejected as `lost`."""
+
+    def pose(index: int, stamp_s: float) -> Float64[ndarray, "4 4"]:
+        if index not in estimate.poses:
+            raise Rejected("lost", f"frame {index} at {stamp_s:.3f} s: the camera's place is not known")
+        return estimate.poses[index]
+
+    return PosedRecording(recording=recording, pose=pose)
