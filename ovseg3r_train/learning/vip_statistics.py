@@ -47,7 +47,7 @@ def vip_counts(examples: Iterable[Example]) -> VipCounts:
     total = VipCounts()
     for example in examples:
         if example.truth is not None:
-            owner, size = _owners(example.truth, example.superpoint)
+            owner, size = owners(example.truth, example.superpoint)
             for view in range(len(example.masks.share)):
                 total = total + _of_view(example.masks, view, owner, size)
     return total
@@ -56,7 +56,7 @@ def vip_counts(examples: Iterable[Example]) -> VipCounts:
 def _of_view(masks: ViewMasks, view: int, owner: Int64[ndarray, " ids"], size: Int64[ndarray, " ids"]) -> VipCounts:
     share = masks.share[view]
     seen, inside = share > 0, masks.inside[masks.view == view]
-    mask_owner = np.array([_mostly(owner[row], (size * share)[row]) for row in inside], np.int64)
+    mask_owner = np.array([mostly(owner[row], (size * share)[row]) for row in inside], np.int64)
     in_mask = inside & seen
     held, thing, well = in_mask.any(axis=0), owner != NO_INSTANCE, share >= WELL_SEEN
     other = in_mask & (owner[None] != mask_owner[:, None]) if len(inside) else in_mask
@@ -73,7 +73,7 @@ def _of_view(masks: ViewMasks, view: int, owner: Int64[ndarray, " ids"], size: I
     )
 
 
-def _owners(
+def owners(
     truth: Truth, superpoint: Int32[ndarray, " points"]
 ) -> tuple[Int64[ndarray, " ids"], Int64[ndarray, " ids"]]:
     """The thing that holds more than half of each superpoint, -1 for none, and the size of each."""
@@ -82,7 +82,8 @@ def _owners(
     return np.where(points.max(axis=0) * 2 > size, ids[points.argmax(axis=0)], NO_INSTANCE).astype(np.int64), size
 
 
-def _mostly(owner: Int64[ndarray, " members"], weight: ndarray) -> int:
+def mostly(owner: Int64[ndarray, " members"], weight: ndarray) -> int:
+    """Whose most of the weight is; -1 for no thing's."""
     ids, row = np.unique(owner, return_inverse=True)
     return int(ids[np.bincount(row, weights=weight).argmax()])
 

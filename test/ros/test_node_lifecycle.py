@@ -18,7 +18,7 @@ CLEAN_EXIT_S = 5.0
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("cycles", [15, pytest.param(50, marks=pytest.mark.benchmark)])  # fifty take three minutes
+@pytest.mark.parametrize("cycles", [8, pytest.param(50, marks=pytest.mark.benchmark)])  # fifty take three minutes
 def test_cycles_leave_nothing_behind(robot: Robot, cycles: int):
     node = robot.perception()
     camera = robot.camera()
