@@ -15,7 +15,7 @@ from ovseg3r_core.odometry.estimate import estimate_poses, with_estimate
 from ovseg3r_core.odometry.features import features_of, see
 from ovseg3r_core.odometry.loops import close_loops
 from ovseg3r_core.odometry.shape import fit, shape_of
-from ovseg3r_core.odometry.tracker import Tracker
+from ovseg3r_core.odometry.tracker import Tracker, familiar_places
 from ovseg3r_core.types import Frame
 
 POSES = round_the_room(40)
@@ -102,6 +102,13 @@ def test_a_lost_camera_gets_no_pose_and_is_found_when_it_comes_back():
     assert isinstance(posed[10], Rejected) and posed[10].reason == "lost"
 
 
+@pytest.mark.parametrize("keyframes", [1, 19, 20, 21, 60, 61, 1000])
+def test_a_lost_camera_tries_every_keyframe_in_time_and_few_at_a_time(keyframes: int):
+    turns = [familiar_places(keyframes, turn) for turn in range(25)]
+    assert set().union(*turns) == set(range(keyframes))
+    assert all(len(set(turn)) == len(turn) <= 60 and turn[0] == keyframes - 1 for turn in turns)
+
+
 def test_nothing_to_track_by_is_an_error_and_bad_frames_are_counted():
     dark = [replace(blank(i), depth_m=np.zeros((240, 320), np.float32)) for i in range(3)]
     with pytest.raises(ValueError, match="no frame can be tracked"):
@@ -152,3 +159,27 @@ def test_furniture_that_is_not_there_any_more_does_not_lead_astray():
     found = estimate_poses(Shots(frames))
     error = trajectory_error(found.poses, dict(enumerate(POSES)))
     assert error and error.frames == 12 and error.ate_m < 0.02
+
+
+def test_a_camera_that_stands_still_stays_where_it_is():
+    found = estimate_poses(Shots([replace(FRAMES[3], index=i, stamp_s=i / 30) for i in range(8)]))
+    assert found.keyframes == 1 and len(found.poses) == 8
+    assert max(off(found.poses[0], T)[0] for T in found.poses.values()) < 0.001
+
+
+def test_in_the_dark_shape_alone_will_do():
+    dark = [replace(frame, color=np.zeros_like(frame.color)) for frame in FRAMES[:12]]
+    error = trajectory_error(estimate_poses(Shots(dark)).poses, dict(enumerate(POSES)))
+    assert error and error.frames == 12 and error.ate_m < 0.02
+
+
+def test_a_blank_wall_alone_is_lost_at_once():
+    found = estimate_poses(Shots([blank(i) for i in range(6)]))
+    assert len(found.poses) == 1 and found.drops == {"lost": 5}
+
+
+def test_wrong_intrinsics_give_finite_poses_or_none():
+    wrong = [replace(f, camera=replace(f.camera, fx=1.5 * f.camera.fx, fy=1.5 * f.camera.fy)) for f in FRAMES[:12]]
+    found = estimate_poses(Shots(wrong))
+    assert len(found.poses) + sum(found.drops.values()) == 12
+    assert all(np.isfinite(T).all() for T in found.poses.values())

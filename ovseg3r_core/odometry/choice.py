@@ -26,6 +26,7 @@ def with_poses(recording: Recording, poses: str, console: Console) -> Sequence:
         with progress_bar(console) as progress:
             task = progress.add_task("where the camera was", total=len(recording))
             estimate = estimate_poses(recording, on_frame=lambda: progress.advance(task))
+        console.print(f"odometry placed {len(estimate.poses)} of {estimate.frames} frames", highlight=False)
         return with_estimate(recording, estimate)
     path = Path(poses)
     if not path.is_file():

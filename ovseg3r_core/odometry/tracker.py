@@ -27,6 +27,9 @@ UPRIGHT = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
 """T_map_camera of the first frame: level, looking along y of the map, whose z is up."""
 
 
+_NEWEST, _OLDER = 20, 40  # keyframes that each frame of a lost camera is compared with, at most
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrackerConfig:
     """When a pose is believed, and when a frame becomes a keyframe."""
@@ -88,6 +91,14 @@ class _Motion:
         return _Motion(T_map_camera, nearest_rigid(invert(self.T_map_camera) @ T_map_camera))
 
 
+def familiar_places(keyframes: int, turn: int) -> list[int]:
+    """The keyframes that a lost camera's frame is compared with: the newest, and some of the older ones, others each
+    turn, so that all have been tried after a while and no frame takes long."""
+    older = range(max(0, keyframes - _NEWEST))
+    step = max(1, -(-len(older) // _OLDER))
+    return [*range(keyframes - 1, len(older) - 1, -1), *older[turn % step :: step]]
+
+
 class Tracker:
     """Follows one camera; frames come in the order of time."""
 
@@ -141,7 +152,8 @@ class Tracker:
 
     def _recognise(self, frame: RgbdFrame, shape: Shape) -> Float64[ndarray, "4 4"] | None:
         """The pose of a frame that may be anywhere."""
-        found = self._look(features_of(frame), range(len(self.keyframes) - 1, -1, -1), self._config.recognise_matches)
+        familiar = familiar_places(len(self.keyframes), frame.index)
+        found = self._look(features_of(frame), familiar, self._config.recognise_matches)
         if found is None:
             return None
         self._current = found[0]
