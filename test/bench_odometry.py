@@ -4,9 +4,12 @@ Beside ours, frame to frame on the same images: Open3D's tensor odometry with it
 """
 
 import argparse
+import json
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +17,10 @@ import open3d as o3d
 from rich.console import Console
 from rich.table import Table
 
-from ovseg3r_core.evaluation.trajectory_error import trajectory_error
-from ovseg3r_core.odometry.estimate import estimate_poses
+from ovseg3r_core.evaluation.trajectory_error import rigid_fit, trajectory_error
+from ovseg3r_core.odometry.estimate import Estimate, estimate_poses
 from ovseg3r_core.sequences.sequence import Recording, open_sequence
+from ovseg3r_core.sequences.trajectory_file import write_trajectory
 from ovseg3r_core.synthetic.room import RoomConfig, build_room
 from ovseg3r_core.synthetic.saving import save_room
 from ovseg3r_core.synthetic.sequence import RoomSequence, WalkConfig
@@ -24,13 +28,19 @@ from ovseg3r_core.types import Frame
 
 o3c, o3t = o3d.core, o3d.t
 
+OVSEG3R = (sys.executable, "-m", "ovseg3r_core")
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("recordings", type=Path, nargs="*")
     parser.add_argument("--rooms", type=int, default=0, help="also so many generated rooms, 120 frames each")
+    parser.add_argument(
+        "--maps", action="store_true", help="map the rooms with either poses, and compare with the truth"
+    )
     parser.add_argument("--beside", action="store_true", help="Open3D's odometry on the same frames, too")
     options = parser.parse_args()
+    console = Console(width=120)
     table = Table("recording", "what", "placed", "ATE cm", "RPE mm", "RPE deg", "loops", "ms a frame")
     with tempfile.TemporaryDirectory() as folder:
         for recording in (*map(open_sequence, options.recordings), *rooms(options.rooms, Path(folder))):
@@ -38,17 +48,44 @@ def main() -> None:
             start = time.perf_counter()
             found = estimate_poses(recording)
             row(table, recording, "ours", found.poses, true, str(found.loops), time.perf_counter() - start)
+            if options.maps and (room := Path(folder) / recording.name).is_dir():
+                print_maps(console, room, found, true)
             if options.beside:
                 start = time.perf_counter()
                 poses = open3d_frame_to_frame(recording)
                 row(table, recording, "Open3D, frame to frame", poses, true, "", time.perf_counter() - start)
-    Console(width=120).print(table)
+    console.print(table)
 
 
 def rooms(count: int, folder: Path) -> Iterator[Recording]:
     for seed in range(count):
         save_room(RoomSequence(build_room(RoomConfig(seed=seed)), WalkConfig(frames=120)), folder / f"room{seed}")
         yield open_sequence(folder / f"room{seed}")
+
+
+def print_maps(console: Console, room: Path, found: Estimate, true: Mapping[int, np.ndarray]) -> None:
+    """The map with true poses and with ours, moved to where the truth is."""
+    both = sorted(found.poses.keys() & true.keys())
+    T_true_map = rigid_fit(*(np.array([poses[i][:3, 3] for i in both]) for poses in (found.poses, true)))
+    moved = {found.stamps_s[i]: T_true_map @ found.poses[i] for i in both}
+    for what, poses in (("recorded", None), ("estimated", moved)):
+        console.print(f"{room.name}, {what} poses: AP, AP50, AP25 {precision(room, poses, room / 'out' / what)}")
+
+
+def precision(folder: Path, poses: Mapping[float, np.ndarray] | None, out: Path) -> str:
+    """AP, AP50, AP25 of any name of the map of a generated room, with its true masks: what poses alone lose."""
+    where = "recorded"
+    if poses is not None:
+        where = str(out / "trajectory.txt")
+        out.mkdir(parents=True, exist_ok=True)
+        write_trajectory(Path(where), poses)
+    masks, truth = f"files:{folder}", folder / "truth.ply"
+    segment = ["segment", folder, "--out", out, "--masks", masks, "--poses", where, "--no-segmenter"]
+    subprocess.run([*OVSEG3R, *map(str, segment), "--on-points", str(truth)], check=True, capture_output=True)
+    evaluate = [*OVSEG3R, "evaluate", str(out), str(truth), "--protocol", "class-agnostic", "--json"]
+    found = json.loads(subprocess.run(evaluate, check=True, capture_output=True, text=True).stdout)
+    overall = found["top_k"]["overall"]
+    return ", ".join(f"{100 * overall[name]:.1f}" for name in ("ap", "ap50", "ap25"))
 
 
 def row(table: Table, recording: Recording, what: str, poses, true, loops: str, seconds: float) -> None:

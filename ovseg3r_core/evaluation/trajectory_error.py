@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from ovseg3r_core.geometry import invert, rotation_angle
+from ovseg3r_core.geometry import invert, rotation_angle, transform
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,21 +32,24 @@ def trajectory_error(
     if len(common) < 3:
         return None
     T_a, T_b = (np.stack([poses[i] for i in common]) for poses in (estimated, true))
+    centres_a, centres_b = T_a[:, :3, 3], T_b[:, :3, 3]
     steps = [[invert(T) @ T_next for T, T_next in pairwise(poses)] for poses in (T_a, T_b)]
     off = [invert(step_b) @ step_a for step_a, step_b in zip(*steps, strict=True)]
     return TrajectoryError(
         frames=len(common),
-        ate_m=_rms(np.linalg.norm(_fitted(T_a[:, :3, 3], T_b[:, :3, 3]) - T_b[:, :3, 3], axis=1)),
+        ate_m=_rms(np.linalg.norm(transform(rigid_fit(centres_a, centres_b), centres_a) - centres_b, axis=1)),
         rpe_m=_rms(np.array([np.linalg.norm(T[:3, 3]) for T in off])),
         rpe_rad=_rms(np.array([rotation_angle(T[:3, :3]) for T in off])),
     )
 
 
-def _fitted(a: Float64[ndarray, "frames 3"], b: Float64[ndarray, "frames 3"]) -> Float64[ndarray, "frames 3"]:
-    """Points a moved rigidly to where they are closest to points b (Umeyama 1991, without scale)."""
+def rigid_fit(a: Float64[ndarray, "points 3"], b: Float64[ndarray, "points 3"]) -> Float64[ndarray, "4 4"]:
+    """T_b_a, which brings points a as close to points b as a rigid transform can (Umeyama 1991, without scale)."""
     u, _, vt = np.linalg.svd((b - b.mean(axis=0)).T @ (a - a.mean(axis=0)))
-    R = u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt
-    return (a - a.mean(axis=0)) @ R.T + b.mean(axis=0)
+    T_b_a = np.eye(4)
+    T_b_a[:3, :3] = u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt
+    T_b_a[:3, 3] = b.mean(axis=0) - T_b_a[:3, :3] @ a.mean(axis=0)
+    return T_b_a
 
 
 def _rms(values: Float64[ndarray, " values"]) -> float:
