@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 from numpy import ndarray
 
+from ovseg3r_core.geometry import nearest_rigid
 from ovseg3r_core.types import Camera, Frame, RgbdFrame
 
 DEPTH_LIMIT_M = 100.0  # no depth camera of a robot sees further; 1e30 and the like are garbage, not distance
@@ -133,10 +134,7 @@ def check_pose(T_map_camera: ndarray) -> Float64[ndarray, "4 4"]:
         )
     if np.abs(t).max() > POSITION_LIMIT_M:
         raise Rejected("bad_pose", f"the camera is {np.abs(t).max():.3g} m from the map origin")
-    clean = np.eye(4)
-    u, _, vt = np.linalg.svd(R)  # the nearest rotation: printed poses are orthonormal to their last digit only
-    clean[:3, :3], clean[:3, 3] = u @ vt, t
-    return clean
+    return nearest_rigid(T)  # printed poses are orthonormal to their last digit only
 
 
 def _size(image: ndarray) -> str:

@@ -57,12 +57,11 @@ def answer_table(result: QueryResult) -> Table:
 def report_text(report: Mapping[str, Any], folder: Path) -> Text:
     """The report in four lines."""
     frames, seconds = report["frames"], report["seconds"]
-    dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(report["drops"].items())) or "none"
     segmenter = report["segmenter"]
     took_part = f"{segmenter['instances']} instances" if segmenter["used"] else f"not used ({segmenter['reason']})"
     return Text(
         f"{frames['fused']} of {frames['read']} frames fused at {report['fused_frames_per_second']:.0f} frames/s, "
-        f"{report['keyframes']} keyframes, {report['masks']} masks; dropped: {dropped}\n"
+        f"{report['keyframes']} keyframes, {report['masks']} masks; dropped: {_dropped(report)}\n"
         f"{seconds['total']:.0f} s in all, {seconds.get('masks', 0):.0f} s of it for masks; "
         f"peak memory {report['peak_memory_mb'] / 1024:.1f} GiB\n"
         f"segmenter: {took_part}\n"
@@ -73,7 +72,6 @@ def report_text(report: Mapping[str, Any], folder: Path) -> Text:
 def reconstruction_text(report: Mapping[str, Any], folder: Path) -> Text:
     """How many frames have a pose, how far from the recorded poses, and where it is."""
     frames, seconds, error = report["frames"], report["seconds"], report["against_recorded_poses"]
-    dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(report["drops"].items())) or "none"
     compared = ""
     if error:
         compared = (
@@ -81,12 +79,16 @@ def reconstruction_text(report: Mapping[str, Any], folder: Path) -> Text:
             f"{np.degrees(error['rpe_rad']):.2f} degrees a frame, over {error['frames']} frames\n"
         )
     return Text(
-        f"{frames['posed']} of {frames['read']} frames placed; without a pose: {dropped}\n{compared}"
+        f"{frames['posed']} of {frames['read']} frames placed; without a pose: {_dropped(report)}\n{compared}"
         f"{report['keyframes']} keyframes, {report['loops']} loops, {report['points']} points; "
         f"{1000 * seconds['track'] / max(frames['read'], 1):.0f} ms a frame to track, "
         f"{seconds['loops']:.1f} s for loops\n"
         f"{folder / 'preview.png'}  {folder / 'trajectory.txt'}  {folder / 'cloud.ply'}"
     )
+
+
+def _dropped(report: Mapping[str, Any]) -> str:
+    return ", ".join(f"{count} {reason}" for reason, count in sorted(report["drops"].items())) or "none"
 
 
 def superpoints_text(

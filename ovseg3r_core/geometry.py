@@ -52,11 +52,17 @@ def project(
     return np.stack([u, v], axis=-1).astype(xyz_camera.dtype), z
 
 
+def nearest_rotation(M: Float64[ndarray, "3 3"]) -> Float64[ndarray, "3 3"]:
+    """The rotation that is nearest to a matrix; of a covariance of points, the turn that fits them (Umeyama 1991)."""
+    u, _, vt = np.linalg.svd(M)
+    u[:, 2] *= np.sign(np.linalg.det(u @ vt))
+    return u @ vt
+
+
 def nearest_rigid(T: Float64[ndarray, "4 4"]) -> Float64[ndarray, "4 4"]:
     """The rigid transform whose rotation is nearest: products of many drift away from orthonormal."""
-    u, _, vt = np.linalg.svd(T[:3, :3])
     rigid = np.eye(4)
-    rigid[:3, :3], rigid[:3, 3] = u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt, T[:3, 3]
+    rigid[:3, :3], rigid[:3, 3] = nearest_rotation(T[:3, :3]), T[:3, 3]
     return rigid
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from ovseg3r_core.geometry import invert, rotation_angle, transform
+from ovseg3r_core.geometry import invert, nearest_rotation, rotation_angle, transform
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +45,8 @@ def trajectory_error(
 
 def rigid_fit(a: Float64[ndarray, "points 3"], b: Float64[ndarray, "points 3"]) -> Float64[ndarray, "4 4"]:
     """T_b_a, which brings points a as close to points b as a rigid transform can (Umeyama 1991, without scale)."""
-    u, _, vt = np.linalg.svd((b - b.mean(axis=0)).T @ (a - a.mean(axis=0)))
     T_b_a = np.eye(4)
-    T_b_a[:3, :3] = u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt
+    T_b_a[:3, :3] = nearest_rotation((b - b.mean(axis=0)).T @ (a - a.mean(axis=0)))
     T_b_a[:3, 3] = b.mean(axis=0) - T_b_a[:3, :3] @ a.mean(axis=0)
     return T_b_a
 

@@ -15,9 +15,10 @@ from ovseg3r_core.mapping.structure import up_by_surfaces
 from ovseg3r_core.odometry.loops import close_loops
 from ovseg3r_core.odometry.shape import Shape
 from ovseg3r_core.odometry.tracker import OdometryKeyframe, Tracker, TrackerConfig
+from ovseg3r_core.sequences.prefetch import or_reason
 from ovseg3r_core.sequences.sequence import Recording
 from ovseg3r_core.stopwatch import Stopwatch
-from ovseg3r_core.types import Frame
+from ovseg3r_core.types import Frame, RgbdFrame
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,14 +119,10 @@ class PosedRecording:
 
     def read(self) -> Iterator[Frame | Rejected]:
         """The frames in order."""
-        for item in self.recording.read_unposed():
-            if isinstance(item, Rejected):
-                yield item
-                continue
-            try:
-                yield item.posed(self.pose(item.index, item.stamp_s))
-            except Rejected as rejected:
-                yield rejected
+        return map(or_reason(self._posed), self.recording.read_unposed())
+
+    def _posed(self, frame: RgbdFrame) -> Frame:
+        return frame.posed(self.pose(frame.index, frame.stamp_s))
 
 
 def with_estimate(recording: Recording, estimate: Estimate) -> PosedRecording:

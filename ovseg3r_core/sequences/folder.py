@@ -70,23 +70,53 @@ class FolderSequence:
     def _images(self, files: FrameFiles) -> RgbdFrame:
         if files.depth is None:
             raise Rejected("no_depth", f"{files.color}: no depth image was taken at {files.stamp_s:.3f} s")
-        color, depth = read_color(files.color), read_depth(files.depth)
-        calibration, (height, width) = self.calibration, depth.shape
-        try:
-            if self.depth_calibration is not None and color.shape[:2] != depth.shape:
-                calibration = self.depth_calibration
-                color = resample(color, self.calibration, calibration, width, height)
-            color, depth = undistort(color, depth, calibration)
-            return check_images(
-                index=files.index,
-                stamp_s=files.stamp_s,
-                color=color,
-                depth=depth,
-                camera=calibration.camera(width, height),
-                depth_unit_m=self.depth_unit_m,
-            )
-        except Rejected as rejected:
-            raise Rejected(rejected.reason, f"{rejected} ({files.color} with {files.depth})") from rejected
+        return registered_images(
+            index=files.index,
+            stamp_s=files.stamp_s,
+            color=read_color(files.color),
+            depth=read_depth(files.depth),
+            color_calibration=self.calibration,
+            depth_calibration=self.depth_calibration,
+            depth_unit_m=self.depth_unit_m,
+            name=f"{files.color} with {files.depth}",
+        )
+
+
+def registered_images(
+    *,
+    index: int,
+    stamp_s: float,
+    color: ndarray,
+    depth: ndarray,
+    color_calibration: Calibration,
+    depth_calibration: Calibration | None,
+    depth_unit_m: float,
+    name: str,
+) -> RgbdFrame:
+    """Checked images on the depth camera's grid, of two cameras at (nearly) one place.
+
+    Where both images are of one size, colour's intrinsics hold for both, as in an exported scan.
+
+    Args:
+        depth_calibration: None where there is no camera of depth's own.
+        name: what an error calls the images.
+    """
+    calibration, (height, width) = color_calibration, depth.shape
+    try:
+        if depth_calibration is not None and color.shape[:2] != depth.shape:
+            calibration = depth_calibration
+            color = resample(color, color_calibration, calibration, width, height)
+        color, depth = undistort(color, depth, calibration)
+        return check_images(
+            index=index,
+            stamp_s=stamp_s,
+            color=color,
+            depth=depth,
+            camera=calibration.camera(width, height),
+            depth_unit_m=depth_unit_m,
+        )
+    except Rejected as rejected:
+        raise Rejected(rejected.reason, f"{rejected} ({name})") from rejected
 
 
 def nominal_stamp_s(number: int) -> float:

@@ -95,13 +95,14 @@ class RosbagSequence:
 
     def read(self) -> Iterator[Frame | Rejected]:
         """The frames in order of recording; a bad one is yielded as the reason why, damage of the bag at the end."""
-        yield from prefetch(or_reason(self._named(self._frame)), self._raw_pairs())
-        if self._bag.damage is not None:
-            yield self._bag.damage
+        return self._read(self._frame)
 
     def read_unposed(self) -> Iterator[RgbdFrame | Rejected]:
         """The same without poses, which need not be there."""
-        yield from prefetch(or_reason(self._named(self._images)), self._raw_pairs())
+        return self._read(self._images)
+
+    def _read(self, load: Callable[[_RawPair], Loaded]) -> Iterator[Loaded | Rejected]:
+        yield from prefetch(or_reason(self._named(load)), self._raw_pairs())
         if self._bag.damage is not None:
             yield self._bag.damage
 

@@ -21,7 +21,8 @@ NEEDS = (
 
 def recognises(path: Path) -> bool:
     """Whether the folder has a ScanNet export's parts; poses may be missing."""
-    return all((path / part).is_dir() for part in ("color", "depth", "intrinsic"))
+    color, depth, pose, intrinsic = ((path / part).is_dir() for part in ("color", "depth", "pose", "intrinsic"))
+    return color and depth and (pose or intrinsic)
 
 
 def open_scannet(path: Path, frames: slice) -> FolderSequence:

@@ -19,9 +19,9 @@ import numpy as np
 from jaxtyping import Float64, UInt16
 from numpy import ndarray
 
-from ovseg3r_core.checks import Rejected, check_images
-from ovseg3r_core.sequences.calibration import Calibration, resample, undistort
-from ovseg3r_core.sequences.folder import nominal_stamp_s, pose_from_numbers
+from ovseg3r_core.checks import Rejected
+from ovseg3r_core.sequences.calibration import Calibration
+from ovseg3r_core.sequences.folder import nominal_stamp_s, pose_from_numbers, registered_images
 from ovseg3r_core.sequences.images import NO_READING, decode_color
 from ovseg3r_core.sequences.prefetch import or_reason, prefetch
 from ovseg3r_core.types import Frame, RgbdFrame
@@ -132,39 +132,6 @@ class SensSequence:
 
     def _name(self, packed: PackedFrame) -> str:
         return f"{self.stream}, frame {packed.index}"
-
-
-def registered_images(
-    *,
-    index: int,
-    stamp_s: float,
-    color: ndarray,
-    depth: ndarray,
-    color_calibration: Calibration,
-    depth_calibration: Calibration,
-    depth_unit_m: float,
-    name: str,
-) -> RgbdFrame:
-    """Checked images on the depth camera's grid, of two cameras at (nearly) one place.
-
-    Where both images are of one size, colour's intrinsics hold for both, as in an exported scan.
-    """
-    calibration, (height, width) = color_calibration, depth.shape
-    try:
-        if color.shape[:2] != depth.shape:
-            calibration = depth_calibration
-            color = resample(color, color_calibration, calibration, width, height)
-        color, depth = undistort(color, depth, calibration)
-        return check_images(
-            index=index,
-            stamp_s=stamp_s,
-            color=color,
-            depth=depth,
-            camera=calibration.camera(width, height),
-            depth_unit_m=depth_unit_m,
-        )
-    except Rejected as rejected:
-        raise Rejected(rejected.reason, f"{rejected} ({name})") from rejected
 
 
 def _streams(folder: Path) -> list[Path]:

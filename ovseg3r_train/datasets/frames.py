@@ -13,9 +13,9 @@ from numpy import ndarray
 
 from ovseg3r_core.checks import Rejected, check_pose
 from ovseg3r_core.sequences.calibration import Calibration
+from ovseg3r_core.sequences.folder import registered_images
 from ovseg3r_core.sequences.images import NO_READING
 from ovseg3r_core.sequences.prefetch import or_reason, prefetch
-from ovseg3r_core.sequences.sens import registered_images
 from ovseg3r_core.types import Frame
 
 _MAX_MEMBER_BYTES = 1 << 26
