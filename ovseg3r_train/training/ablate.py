@@ -132,7 +132,9 @@ def _ended(job: Job, process: Any) -> list[str]:
 
 def _on_gpu(number: int, job: Job, common: TrainConfig, material: Material, device: str, workers: int) -> None:
     if device == "cuda":  # CUDA is first used here, not in the parent, so that each child sees a GPU of its own
-        os.environ["CUDA_VISIBLE_DEVICES"] = str(number % torch.cuda.device_count())
+        all_ = ",".join(str(gpu) for gpu in range(torch.cuda.device_count()))
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", all_).split(",")
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible[number % len(visible)]
     torch.set_num_threads(1)
     run_job(job, common, material, device, workers)
 

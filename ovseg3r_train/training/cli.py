@@ -15,6 +15,7 @@ from ovseg3r_core.progress import progress_bar
 
 if TYPE_CHECKING:
     from ovseg3r_core.language.encoder import TextEncoder
+    from ovseg3r_core.segmenter.segmenter import Segmenter
     from ovseg3r_train.learning.example import Example, SuperpointKind
     from ovseg3r_train.training.config import TrainConfig
 
@@ -71,22 +72,22 @@ def train(
     examples = [it for path in folders for it in _examples(path, config.lessons.superpoints, loaders)]
     judged = _examples(validation, config.lessons.superpoints, loaders) if validation else []
     texts = texts_of([*examples, *judged], folder, _minilm, _MINILM_SOURCE)
+    rows, metrics = class_rows(texts), {}
+
+    def look(net: "Segmenter") -> dict[str, float]:
+        if judged:
+            metrics.update(validate(net, judged, rows.to(next(net.parameters()).device)).as_numbers())
+        return {f"val/{name}": value for name, value in metrics.items()}
+
     seconds = float("inf") if minutes is None else 60 * minutes
     run = Run(folder=folder, device=where, workers=workers, validate_every=validate_every, seconds=seconds, start=start)
     with progress_bar(err) as progress:
         task = progress.add_task("steps", total=config.steps)
-        segmenter = learn(
-            config,
-            examples,
-            texts,
-            run,
-            look=lambda net: _look(net, judged, class_rows(texts)),
-            on_step=lambda step, _: progress.update(task, completed=step),
-        )
+        segmenter = learn(config, examples, texts, run, look, lambda step, _: progress.update(task, completed=step))
     if int(os.environ.get("RANK", "0")):  # torchrun's: the first process says and saves it all
         return
-    rows = class_rows(texts).to(next(segmenter.parameters()).device)
-    metrics = validate(segmenter, judged, rows).as_numbers() if judged else {}
+    if not metrics:  # it was at its end before
+        look(segmenter)
     data = {"scenes": len(examples), "folders": [path.name for path in folders], "settings": asdict(config)}
     card = Card(config=segmenter.config, encoder=texts.encoder, data=data, metrics=metrics)
     save_segmenter(folder / "segmenter.safetensors", segmenter, card)
@@ -166,15 +167,6 @@ def _examples(folder: Path, kind: "SuperpointKind", loaders: int) -> "list[Examp
     with progress_bar(err) as progress:
         task = progress.add_task(f"superpoints of {folder.name}", total=len(scenes))
         return load_examples(scenes, kind, loaders, on_scene=lambda: progress.advance(task))
-
-
-def _look(segmenter, judged, rows) -> dict[str, float]:
-    from ovseg3r_train.training.validate import validate
-
-    if not judged:
-        return {}
-    found = validate(segmenter, judged, rows.to(next(segmenter.parameters()).device))
-    return {f"val/{name}": value for name, value in found.as_numbers().items()}
 
 
 def _rows(rows: list[str] | None, known, seeds: int) -> dict[str, int]:

@@ -65,9 +65,11 @@ class TrainConfig:
     steps: Annotated[int, Within(1, 10_000_000)] = 20_000
     """How long it learns."""
     rate: Annotated[float, Within(0.0, 1.0)] = 1e-3
-    """Learning rate at its highest, after the warm-up; from there it falls to 0 by a power of 0.9."""
+    """Learning rate at its highest, after the warm-up; at the end it falls to 0 by a power of 0.9."""
     warm_up: Annotated[int, Within(0, 1_000_000)] = 200
     """Steps until then."""
+    fall: Annotated[float, Within(0.0, 1.0)] = 1.0
+    """Share of the steps in which the rate falls, at the end; until then a training may be made longer or shorter."""
     weight_decay: Annotated[float, Within(0.0, 1.0)] = 0.05
     """AdamW's."""
     clip: Annotated[float, Within(0.0, 1e6)] = 10.0
@@ -83,3 +85,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         """Check the ranges."""
         check_ranges(self)
+
+    @property
+    def falls_from(self) -> float:
+        """The step from which on the rate falls, and `steps` is settled."""
+        return max(float(self.warm_up), self.steps * (1 - self.fall))

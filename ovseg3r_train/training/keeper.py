@@ -50,12 +50,12 @@ class Keeper:
         """
         if step % _TELL_EVERY == 0:
             self._history.tell(step, _numbers(losses) | {"speed/steps_a_second": self._speed(step)})
-        if step % self._validate_every == 0 or last:
-            self._history.tell(step, self._look(self._mean))
-            self._history.draw()
         if last or stopped or time.monotonic() - self._saved_s > self._save_every_s:
             save_state(self._folder, self._state())
             self._saved_s = time.monotonic()
+        if step % self._validate_every == 0 or last or stopped:
+            self._history.tell(step, self._look(self._mean))
+            self._history.draw()
 
     def close(self) -> None:
         """The last picture."""

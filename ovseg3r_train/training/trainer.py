@@ -5,7 +5,7 @@ lesson ─► segmenter ─► losses of scenes with truth, losses of views (VIP
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -220,11 +220,11 @@ def _average(mean: AveragedModel, segmenter: Segmenter, step: int, average: floa
 
 
 def _rate(step: int, config: TrainConfig) -> float:
-    """Of the highest learning rate: up in a straight line, down by a power."""
+    """Of the highest learning rate: up in a straight line, level, down by a power."""
     if step < config.warm_up:
         return (step + 1) / config.warm_up
-    left = (config.steps - step) / max(1, config.steps - config.warm_up)
-    return max(left, 0.0) ** 0.9
+    left = (config.steps - step) / max(1, config.steps - config.falls_from)
+    return min(max(left, 0.0), 1.0) ** 0.9
 
 
 def _loader(lessons: Lessons, step: int, workers: int) -> DataLoader:
@@ -248,15 +248,18 @@ def _restore(folder: Path, parts: Mapping[str, Any], config: TrainConfig) -> int
     state = load_state(folder)
     if state is None:
         return 0
-    if (saved := state["config"]) != asdict(config):
-        other = sorted(name for name, value in asdict(config).items() if saved.get(name) != value)
+    saved, step = state["config"], state["step"]
+    other = sorted(name for name, value in asdict(config).items() if saved.get(name) != value)
+    if other == ["steps"] and step <= min(config.falls_from, replace(config, steps=saved["steps"]).falls_from):
+        other = []  # the rate would be the same until here
+    if other:
         raise ValueError(
             f"{folder} holds a training with other settings ({', '.join(other)}): go on with those, or give another "
             "folder"
         )
     for name, part in parts.items():
         part.load_state_dict(state[name])
-    return state["step"]
+    return step
 
 
 def _bare(mean: AveragedModel) -> Segmenter:

@@ -19,7 +19,7 @@ from ovseg3r_train.training.augment import NO_CHANGE, AugmentConfig, augmented, 
 from ovseg3r_train.training.history import History
 from ovseg3r_train.training.lessons import Lessons, cut_to
 from ovseg3r_train.training.state import STATE, load_state
-from ovseg3r_train.training.trainer import Run, halve_backbone, train
+from ovseg3r_train.training.trainer import Run, _rate, halve_backbone, train
 
 SCENES = examples()
 TEXTS = texts()
@@ -62,6 +62,24 @@ def test_a_folder_of_other_settings_or_a_damaged_one_is_refused(tmp_path: Path) 
     state.write_bytes(state.read_bytes()[:1000])
     with pytest.raises(ValueError, match="holds no training"):
         learn(tmp_path)
+
+
+def test_a_training_may_become_longer_or_shorter_until_its_rate_falls(tmp_path: Path) -> None:
+    level = replace(TINY, fall=0.5, steps=6)
+    whole, _ = learn(tmp_path / "whole", level)
+    learn(tmp_path / "changed", replace(level, steps=4), seconds=0.0)
+    rest, told = learn(tmp_path / "changed", level)
+    assert len(told) == 5 and same(whole, rest)
+    with pytest.raises(ValueError, match="other settings \\(steps\\)"):
+        learn(tmp_path / "changed", replace(level, steps=8))
+
+
+def test_the_rate_rises_stays_and_falls() -> None:
+    config = replace(TINY, steps=100, warm_up=10, fall=0.5)
+    rates = [_rate(step, config) for step in range(101)]
+    assert rates[0] == 0.1 and rates[10:51] == [1.0] * 41
+    assert rates[75] == pytest.approx(0.5**0.9) and rates[100] == 0.0
+    assert _rate(55, replace(config, fall=1.0)) == pytest.approx(0.5**0.9)
 
 
 def test_a_training_may_start_from_a_checkpoint_of_the_same_texts(tmp_path: Path) -> None:
