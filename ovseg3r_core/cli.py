@@ -167,7 +167,6 @@ def segment(
         encoder = MiniLm()
         choice = choose_segmenter(
             off=no_segmenter,
-            online=mode is Mode.online,
             checkpoint=segmenter,
             names=names.names if vocabulary else (),
             device=where,
@@ -181,7 +180,7 @@ def segment(
         if not vocabulary:  # names that the masks brought and the default lacks; one that was asked for is kept to
             brought = namer.lacking(record.label for record in snapshot.objects)
             namer = Namer(names.with_names(brought), encoder)
-        report = write_run(out_dir, perception, snapshot, namer, start, target, choice)
+        report = write_run(out_dir, perception, snapshot, namer, start, choice, target)
     if as_json:
         out.print_json(json.dumps(report))
     else:

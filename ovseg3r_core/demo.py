@@ -27,6 +27,7 @@ from ovseg3r_core.masks.build import build_proposer
 from ovseg3r_core.masks.proposer import MaskProposer
 from ovseg3r_core.reconstruction.incidence import see_points
 from ovseg3r_core.run import config_of, perceive, write_run
+from ovseg3r_core.segmenter_choice import SegmenterChoice, choose_segmenter
 from ovseg3r_core.sequences.sequence import Sequence
 from ovseg3r_core.synthetic.furniture import furniture_folder
 from ovseg3r_core.synthetic.real_frame import RealFrame
@@ -58,6 +59,7 @@ class Stage:
 
     proposer: MaskProposer
     namer: Namer
+    choice: SegmenterChoice
     device: str
     out: Console
     err: Console
@@ -66,10 +68,13 @@ class Stage:
         """Map a scene, write its files, and print what was found against what is there."""
         start = time.perf_counter()
         config = config_of(online=False, voxel_size_m=scene.voxel_size_m)
-        perception = perceive(scene.source, self.proposer, config, device=self.device, console=self.err)
+        learned = self.choice.segmenter
+        perception = perceive(
+            scene.source, self.proposer, config, device=self.device, console=self.err, segmenter=learned
+        )
         with self.err.status("writing the results"):
             snapshot = perception.snapshot()
-            report = write_run(folder, perception, snapshot, self.namer, start)
+            report = write_run(folder, perception, snapshot, self.namer, start, self.choice)
         names = {record.id: record.label for record in snapshot.objects}
         truth = scene.instance_at(snapshot.cloud.xyz)
         self.out.print(truth_table(scene.title, compare_maps(truth, scene.names, snapshot.instance(), names)))
@@ -87,7 +92,9 @@ def run_demo(folder: Path, device: str, out: Console, err: Console) -> None:
     with err.status("loading the networks"):
         encoder = MiniLm()
         namer = Namer(default_vocabulary(), encoder)
-        stage = Stage(proposer=build_proposer("default", device=device), namer=namer, device=device, out=out, err=err)
+        proposer = build_proposer("default", device=device)
+        choice = choose_segmenter(off=False, checkpoint=None, names=(), device=device)
+        stage = Stage(proposer=proposer, namer=namer, choice=choice, device=device, out=out, err=err)
     stage.show(bin_scene(), folder / "bin")
     with err.status("furnishing a room"):
         room = room_scene()

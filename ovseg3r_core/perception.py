@@ -3,7 +3,7 @@
 frame ─► fuse into the surface                                   every frame
       ─► masks ─► lift onto the surface ─► associate             every keyframe
 views ─► lift all masks again ─► consensus ─► redraw the objects now and then
-                              ─► superpoints ─► segmenter ─┘     where one is given: offline, at the end
+                              ─► superpoints ─► segmenter ─┘     where there is one
 text  ─► compare with the names of the objects                   at any time, on a snapshot
 """
 
@@ -80,6 +80,10 @@ class Perception:
     `integrate` does everything in the caller's thread. A live system calls its parts, `fuse`, `look` and `refine`, from
     one thread each: they share the surface and the map for moments only, never while a network runs or while all
     views are compared.
+
+    Args:
+        segmenter: finds instances in the surface, which vote beside the masks whenever all views are looked at
+            together. Another may take its place at any time: the next look uses that.
     """
 
     def __init__(
@@ -89,8 +93,10 @@ class Perception:
         config: PerceptionConfig | None = None,
         device: str = "cpu",
         map_frame: str = "map",
+        segmenter: FindsInstances | None = None,
     ) -> None:
         self.config = config or PerceptionConfig()
+        self.segmenter = segmenter
         self.proposer = proposer
         self.encoder = proposer.encoder if isinstance(proposer, EmbedsMasks) else None
         self.map_frame = map_frame
@@ -194,15 +200,14 @@ class Perception:
             self.views.append(view)
             self._place(view)
 
-    def refine(self, segmenter: FindsInstances | None = None) -> None:
+    def refine(self) -> None:
         """Look at all views together: lift every mask onto the present surface and redraw the objects.
 
-        Args:
-            segmenter: finds instances in the surface, which vote beside the masks. A scene that is beyond it is counted
-                under its reason, and drawn from the masks alone.
+        The segmenter votes where there is one. A scene that is beyond it is counted under its reason, and drawn from
+        the masks alone.
         """
         with self._map:
-            objects, views = self.objects, tuple(self.views)
+            objects, views, segmenter = self.objects, tuple(self.views), self.segmenter
         cloud = self._extract()
         with self.clock("refine"):
             opened = (view.open() for view in views)

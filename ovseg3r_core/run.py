@@ -74,16 +74,16 @@ def perceive(
     """Feed a whole sequence to the method, with a progress bar, and look at all views together at the end.
 
     Args:
-        segmenter: takes part in that last look.
+        segmenter: takes part whenever all views are looked at together.
     """
-    perception = Perception(proposer, same_name, config, device=device)
+    perception = Perception(proposer, same_name, config, device=device, segmenter=segmenter)
     with progress_bar(console) as progress:
         task = progress.add_task(source.name, total=len(source))
         for item in source.read():
             perception.integrate(item)
             progress.advance(task)
         progress.update(task, description="all views together")
-        perception.refine(segmenter)
+        perception.refine()
     return perception
 
 
@@ -93,8 +93,8 @@ def write_run(
     snapshot: MapSnapshot,
     namer: Namer,
     start: float,
+    choice: SegmenterChoice,
     on_points: OnPoints | None = None,
-    choice: SegmenterChoice | None = None,
 ) -> dict[str, Any]:
     """Write every file of the contract.
 
@@ -110,7 +110,7 @@ def write_run(
         write_outputs(folder, snapshot, namer, perception.memory())
         if on_points:
             write_on_points(folder, on_points.scene, snapshot, namer, on_points.xyz)
-    report = report_of(perception, snapshot, namer, time.perf_counter() - start, choice or SegmenterChoice())
+    report = report_of(perception, snapshot, namer, time.perf_counter() - start, choice)
     write_json(folder / "report.json", report)
     return report
 

@@ -15,12 +15,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-WhyNot = Literal["not_asked", "switched_off", "online", "no_weights"]
-_TOLD: dict[WhyNot, str] = {
-    "not_asked": "this command maps from masks alone",
-    "switched_off": "--no-segmenter was given",
-    "online": "--mode online maps as a robot would, from masks alone",
-}
+WhyNot = Literal["switched_off", "no_weights"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +23,7 @@ class SegmenterChoice:
     """The segmenter of a run, or why there is none."""
 
     segmenter: "WholeSceneSegmenter | None" = None
-    why_not: WhyNot = "not_asked"
+    why_not: WhyNot = "no_weights"
 
     def report(self, said: "Segmented | Rejected | None", seconds: float) -> dict[str, Any]:
         """What `report.json` says: whether instances of the segmenter are in the map, of which weights, else why not.
@@ -37,7 +32,8 @@ class SegmenterChoice:
             said: what the segmenter answered in the last look at all views.
         """
         if self.segmenter is None or said is None:
-            return {"used": False, "reason": self.why_not, "detail": _TOLD.get(self.why_not, absent())}
+            detail = "--no-segmenter was given" if self.why_not == "switched_off" else absent()
+            return {"used": False, "reason": self.why_not, "detail": detail}
         weights = {
             "checkpoint": str(self.segmenter.path),
             "sha256": self.segmenter.card.sha256,
@@ -50,9 +46,7 @@ class SegmenterChoice:
         return {"used": True, "instances": len(said.instances)} | weights
 
 
-def choose_segmenter(
-    *, off: bool, online: bool, checkpoint: Path | None, names: Sequence[str], device: str
-) -> SegmenterChoice:
+def choose_segmenter(*, off: bool, checkpoint: Path | None, names: Sequence[str], device: str) -> SegmenterChoice:
     """Load the segmenter of a run, if there is one to load; where its weights are missing, that is logged.
 
     Args:
@@ -63,11 +57,10 @@ def choose_segmenter(
         ValueError: a checkpoint is asked for in a run that uses none, or it cannot be used.
         FileNotFoundError: it is not there.
     """
-    if (off or online) and checkpoint is not None:
-        other = "--no-segmenter" if off else "--mode online"
-        raise ValueError(f"--segmenter {checkpoint} and {other} exclude each other: leave one out")
-    if off or online:
-        return SegmenterChoice(why_not="switched_off" if off else "online")
+    if off and checkpoint is not None:
+        raise ValueError(f"--segmenter {checkpoint} and --no-segmenter exclude each other: leave one out")
+    if off:
+        return SegmenterChoice(why_not="switched_off")
     path = chosen_checkpoint(checkpoint)
     if path is None:
         logger.warning("mapped from masks alone: %s; --no-segmenter says that this is meant", absent())

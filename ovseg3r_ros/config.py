@@ -85,6 +85,9 @@ class NodeConfig:
     """Source of 2D masks, as in `ovseg3r segment --masks`."""
     vocabulary: str = "default"
     """Words that labels are taken from: default, scannet200, scannet20 or a text file; `set_vocabulary` changes it."""
+    segmenter: str = "default"
+    """Weights of the learned 3D segmenter: default for those of the package, none, or a checkpoint of your own, which
+    may be named while the node runs: the next look at all views uses it."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the networks run."""
     map_directory: str = ""

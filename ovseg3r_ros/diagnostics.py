@@ -11,6 +11,7 @@ from ovseg3r_ros.inputs.cameras import Cameras
 from ovseg3r_ros.outputs.diagnostics import diagnostic_array
 from ovseg3r_ros.outputs.judgements import MapHealth, PipelineHealth
 from ovseg3r_ros.publisher import MapPublisher
+from ovseg3r_ros.segmenter_in_use import SegmenterInUse
 from ovseg3r_ros.steady import steady_timer
 
 
@@ -21,12 +22,14 @@ class Diagnostics:
         self,
         node: Node,
         live: LivePerception,
+        segmenter: SegmenterInUse,
         answers: Answers,
         publisher: MapPublisher,
         config: OutputConfig,
         stale_after_s: float,
     ) -> None:
         self._node, self._live, self._answers, self._publisher = node, live, answers, publisher
+        self._segmenter = segmenter
         self._stale_after_s = stale_after_s
         self._meter = ProcessMeter()
         self._cameras: Cameras | None = None
@@ -66,6 +69,7 @@ class Diagnostics:
             counts=dict(live.counts),
             drops=dict(live.drops),
             waiting=live.waiting,
+            segmenter=self._segmenter.told(),
             load=self._meter.read(),
         )
 

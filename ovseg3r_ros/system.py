@@ -26,6 +26,7 @@ from ovseg3r_ros.inputs.cameras import Cameras
 from ovseg3r_ros.map_directory import MapDirectory, default_root
 from ovseg3r_ros.map_keeper import MapKeeper
 from ovseg3r_ros.publisher import MapPublisher
+from ovseg3r_ros.segmenter_in_use import SegmenterInUse
 from ovseg3r_ros.services import MapServices
 
 _NETWORK_NICENESS = 8  # some libraries make their threads when a network is loaded, with the priority of the loader
@@ -74,6 +75,9 @@ class System:
         )
         self.live = LivePerception(perception, settings.live, self._take_map, self._now_s)
         self._encoder = encoder = MiniLmAside()
+        names = vocabulary.names if config.vocabulary != "default" else ()
+        self.segmenter = SegmenterInUse(perception, encoder, names, pick_device(config.device, "device"))
+        self.segmenter.use(config.segmenter)
         visual = open_clip_text(proposer.encoder.source) if isinstance(proposer, EmbedsMasks) else None
         engine = QueryEngine(encoder, visual=visual)
         engine.match("anything", ["cup"])  # the first question must not pay for encoding all known words
@@ -86,7 +90,13 @@ class System:
         self._publisher = MapPublisher(node, self.answers, settings.output)
         self._services = MapServices(node, self.live, self.answers, self._keeper)
         self._diagnostics = Diagnostics(
-            node, self.live, self.answers, self._publisher, settings.output, settings.input.stale_after_s
+            node,
+            self.live,
+            self.segmenter,
+            self.answers,
+            self._publisher,
+            settings.output,
+            settings.input.stale_after_s,
         )
         self._cameras: Cameras | None = None
 
@@ -112,6 +122,7 @@ class System:
         self.deactivate()
         for part in (self._diagnostics, self._services, self._publisher, self._keeper):
             part.destroy()
+        self.segmenter.close()
         self._encoder.close()
 
     def configure_output(self, config: OutputConfig) -> None:

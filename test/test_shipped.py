@@ -9,7 +9,7 @@ from segmenter_files import save_random_weights
 
 from ovseg3r_core import models, shipped
 from ovseg3r_core.model_errors import DamagedModel, MissingModel
-from ovseg3r_core.segmenter_choice import SegmenterChoice, choose_segmenter
+from ovseg3r_core.segmenter_choice import choose_segmenter
 
 ROOT = Path(__file__).parents[1]
 
@@ -66,28 +66,23 @@ def test_the_card_beside_the_weights_must_be_theirs(package, card):
 
 def test_without_weights_a_run_says_once_how_to_get_them(caplog):
     with caplog.at_level(logging.WARNING):
-        choice = choose_segmenter(off=False, online=False, checkpoint=None, names=(), device="cpu")
+        choice = choose_segmenter(off=False, checkpoint=None, names=(), device="cpu")
     (said,) = caplog.messages
     assert "from masks alone" in said and "--segmenter FILE" in said and "--no-segmenter" in said
     report = choice.report(None, 0.0)
     assert (report["used"], report["reason"]) == (False, "no_weights") and "OVSEG3R_SEGMENTER" in report["detail"]
 
 
-@pytest.mark.parametrize(("off", "online", "reason"), [(True, False, "switched_off"), (False, True, "online")])
-def test_a_run_that_uses_none_says_why_and_takes_none(caplog, off, online, reason):
-    choice = choose_segmenter(off=off, online=online, checkpoint=None, names=(), device="cpu")
-    assert choice.report(None, 0.0)["reason"] == reason and not caplog.messages
-    with pytest.raises(ValueError, match=r"--segmenter mine\.safetensors and .* exclude each other"):
-        choose_segmenter(off=off, online=online, checkpoint=Path("mine.safetensors"), names=(), device="cpu")
+def test_a_run_that_uses_none_says_why_and_takes_none(caplog):
+    choice = choose_segmenter(off=True, checkpoint=None, names=(), device="cpu")
+    assert choice.report(None, 0.0)["reason"] == "switched_off" and not caplog.messages
+    with pytest.raises(ValueError, match=r"--segmenter mine\.safetensors and --no-segmenter exclude each other"):
+        choose_segmenter(off=True, checkpoint=Path("mine.safetensors"), names=(), device="cpu")
 
 
 def test_a_checkpoint_that_is_asked_for_and_is_not_there_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="no checkpoint"):
-        choose_segmenter(off=False, online=False, checkpoint=tmp_path / "none.safetensors", names=(), device="cpu")
-
-
-def test_a_command_without_a_segmenter_says_so():
-    assert SegmenterChoice().report(None, 0.0)["reason"] == "not_asked"
+        choose_segmenter(off=False, checkpoint=tmp_path / "none.safetensors", names=(), device="cpu")
 
 
 def test_what_lies_in_the_folder_of_weights_becomes_part_of_a_wheel():

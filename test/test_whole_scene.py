@@ -17,7 +17,7 @@ from ovseg3r_core.language.coco import same_name
 from ovseg3r_core.language.minilm import MiniLm
 from ovseg3r_core.language.vocabulary import STRUCTURE
 from ovseg3r_core.mapping.fusion import Segmented
-from ovseg3r_core.mapping.instances import Instance
+from ovseg3r_core.mapping.instances import FindsInstances, Instance
 from ovseg3r_core.mapping.storage import load_both, save_map
 from ovseg3r_core.perception import Perception
 from ovseg3r_core.reconstruction.incidence import Incidence
@@ -63,11 +63,9 @@ class Says:
         return (Instance(points=above, score=1.0, label="shelf", name_score=0.9),)
 
 
-class Refuses:
-    """A segmenter that the scene is too large for."""
-
-    def find(self, cloud: SceneCloud, seen: Incidence, lifted: object) -> tuple[Instance, ...]:
-        raise Rejected("too_many_points", f"the cloud has {len(cloud)} points; thin it")
+def refine_with(perception: Perception, segmenter: FindsInstances) -> None:
+    perception.segmenter = segmenter
+    perception.refine()
 
 
 def test_the_names_asked_for_are_the_users_and_all_that_are_known():
@@ -85,7 +83,7 @@ def test_instances_are_told_surest_first_by_names_of_things(segmenter):
 
 def test_the_report_of_a_run_names_the_weights(room, segmenter):
     perception = looked_at(room)
-    perception.refine(segmenter)
+    refine_with(perception, segmenter)
     report = SegmenterChoice(segmenter=segmenter).report(perception.segmented, perception.clock.seconds["segmenter"])
     assert report["used"] and report["instances"] >= 0 and report["seconds"] > 0
     assert report["sha256"] == segmenter.card.sha256 and report["flavour"] == "cpu"
@@ -97,7 +95,7 @@ def test_a_scene_beyond_the_segmenter_is_mapped_from_masks_and_told(room, segmen
     plain, refused = looked_at(room), looked_at(room)
     plain.refine()
     monkeypatch.setattr(inputs, "MAX_POINTS", 100)
-    refused.refine(segmenter)
+    refine_with(refused, segmenter)
     assert refused.snapshot().objects == plain.snapshot().objects
     assert dict(refused.drops) == {"too_many_points": 1}
     report = SegmenterChoice(segmenter=segmenter).report(refused.segmented, 0.1)
@@ -114,7 +112,7 @@ def test_too_many_superpoints_are_told_too(segmenter, monkeypatch):
 
 def test_an_empty_map_has_nothing_to_segment(segmenter):
     perception = Perception(exact(box_room(frames=1)), same_name)
-    perception.refine(segmenter)
+    refine_with(perception, segmenter)
     assert isinstance(perception.segmented, Rejected) and perception.segmented.reason == "empty_cloud"
     assert perception.snapshot().objects == ()
 
@@ -122,7 +120,7 @@ def test_an_empty_map_has_nothing_to_segment(segmenter):
 def test_an_instance_of_everything_swallows_nothing_that_masks_show(room):
     plain, fused = looked_at(room), looked_at(room)
     plain.refine()
-    fused.refine(Says(-1.0))  # the whole cloud, walls and all, is one shelf
+    refine_with(fused, Says(-1.0))  # the whole cloud, walls and all, is one shelf
     kept = {r.label: r.points for r in fused.snapshot().objects}
     for thing in plain.snapshot().objects:  # some of the rims go to the shelf
         assert kept[thing.label] > 0.7 * thing.points
@@ -132,7 +130,7 @@ def test_a_map_with_what_only_the_segmenter_found_is_saved_and_goes_on(room, tmp
     perception = Perception(exact(replace(room, ids=[np.full_like(i, -1) for i in room.ids])), same_name)
     for frame in room.frames:
         perception.integrate(frame)
-    perception.refine(Says(0.55))
+    refine_with(perception, Says(0.55))
     snapshot, memory = perception.state()
     assert isinstance(perception.segmented, Segmented) and snapshot.objects and len(memory.members) == 0
     assert {(r.label, r.observations) for r in snapshot.objects} == {("shelf", 0)}

@@ -20,7 +20,7 @@ from rclpy.logging import get_logger
 
 from ovseg3r_core.perception import PerceptionConfig
 from ovseg3r_core.run import config_of
-from ovseg3r_ros.config import OutputConfig
+from ovseg3r_ros.config import NodeConfig, OutputConfig
 from ovseg3r_ros.executor import ServicesAsideExecutor
 from ovseg3r_ros.logs import to_ros
 from ovseg3r_ros.parameter_groups import INPUT, METHOD, NODE, OUTPUT, WORKERS
@@ -42,7 +42,7 @@ class PerceptionNode(LifecycleNode):
         super().__init__("perception")
         self._masks = masks
         self._system: System | None = None
-        node = declare_settings(self, "", NODE.config)
+        node = declare_settings(self, "", NODE.config, NODE.dynamic)
         method = config_of(online=True, voxel_size_m=node.voxel_size_m)
         self._settings = Settings(
             node=node,
@@ -52,6 +52,7 @@ class PerceptionNode(LifecycleNode):
             method=declare_settings(self, "", method, METHOD.dynamic),
         )
         follower = SettingsFollower(self)
+        follower.follow("", self._settings.node, self._take_node)
         follower.follow("", self._settings.output, self._take_output)
         follower.follow("", self._settings.method, self._take_method)
 
@@ -111,6 +112,11 @@ class PerceptionNode(LifecycleNode):
             return TransitionCallbackReturn.FAILURE
         self.get_logger().info(f"{what}: done")
         return TransitionCallbackReturn.SUCCESS
+
+    def _take_node(self, config: NodeConfig) -> None:
+        if self._system is not None:
+            self._system.segmenter.use(config.segmenter)
+        self._settings = replace(self._settings, node=config)
 
     def _take_output(self, config: OutputConfig) -> None:
         if self._system is not None:

@@ -88,6 +88,7 @@ def pipeline_values(health: PipelineHealth) -> Values:
         **{f"count: {what}": count for what, count in health.counts.items()},
         **_by_reason("dropped", health.drops),
         **{f"waiting: {stage}": count for stage, count in health.waiting.items()},
+        "segmenter": health.segmenter,
         "memory [MB]": health.load.memory_mb,
         "CPU [% of a core]": health.load.cpu_percent,
     }

@@ -48,6 +48,8 @@ class PipelineHealth:
     """What was left out, by reason."""
     waiting: Mapping[str, int]
     """How much waits before each worker."""
+    segmenter: str
+    """Which weights of the learned segmenter are in use, and what came of the last look; or why none is."""
     load: ProcessLoad
 
 

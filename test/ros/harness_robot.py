@@ -21,6 +21,7 @@ QUICK: dict[str, object] = {
     "diagnostics_period_s": 0.2,
     "min_interval_s": 0.1,
     "settle_s": 0.3,
+    "segmenter": "none",
 }
 """Parameters of a node that leaves nothing behind and says soon what it does."""
 

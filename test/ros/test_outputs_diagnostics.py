@@ -61,6 +61,7 @@ PIPELINE = PipelineHealth(
     counts={"in": 300, "fused": 298},
     drops={"fuse_busy": 2},
     waiting={"fuse": 1, "look": 0, "refine": 0},
+    segmenter="none",
     load=ProcessLoad(memory_mb=812.0, cpu_percent=143.5),
 )
 MAPPED = MapHealth(
