@@ -20,7 +20,7 @@ NO_RIM = MappingConfig(rim_m=0.0)
 VIEWS = 4
 
 
-def instance(points: np.ndarray, score: float = 1.0, label: str = "thing", name_score: float = 0.4) -> Instance:
+def instance(points: np.ndarray, score: float = 1.0, label: str = "thing", name_score: float = 0.2) -> Instance:
     """Not sure of its name, unless a test says so."""
     return Instance(points=points, score=score, label=label, name_score=name_score)
 
@@ -69,6 +69,12 @@ def test_a_doubtful_instance_cuts_nothing():
     assert things(draw(merged, instance(LEFT, 0.4), instance(RIGHT, 0.4))) == [BOTH.tolist()]
 
 
+def test_an_instance_that_is_hardly_sure_has_no_vote_however_many_views_there_are():
+    halves = [mask(0, LEFT), mask(1, LEFT), mask(2, RIGHT), mask(3, RIGHT)]
+    for score, found in ((0.29, [LEFT.tolist(), RIGHT.tolist()]), (0.31, [BOTH.tolist()])):
+        assert things(draw(halves, instance(BOTH, score), worth=3.0)) == found
+
+
 def test_what_every_view_keeps_apart_stays_apart():
     apart = [mask(view, part, i) for view in range(VIEWS) for i, part in enumerate((LEFT, RIGHT))]
     assert things(draw(apart, instance(BOTH))) == [LEFT.tolist(), RIGHT.tolist()]
@@ -109,7 +115,7 @@ def test_the_name_of_a_detector_goes_before_the_segmenters():
 
 
 def test_a_name_that_the_segmenter_is_not_sure_of_is_none():
-    (record,) = mapped([mask(view, LEFT) for view in range(VIEWS)], instance(LEFT, label="armchair", name_score=0.4))
+    (record,) = mapped([mask(view, LEFT) for view in range(VIEWS)], instance(LEFT, label="armchair", name_score=0.3))
     assert record.label == "object"
 
 

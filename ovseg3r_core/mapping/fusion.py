@@ -33,7 +33,9 @@ class FusionConfig:
     """Views that a sure instance counts for, a view that sees it. From about 0.7 on it may cut what all views hold
     together (60 % of all is enough for them, and `max_split` 35 %), and below 1 it joins nothing that they all keep
     apart."""
-    min_masked: Annotated[float, Within(0.0, 1.0)] = 0.35
+    min_score: Annotated[float, Within(0.0, 1.0)] = 0.3
+    """An instance that is less sure has no vote: half of what the network thinks of is there, and drawn twice."""
+    min_masked: Annotated[float, Within(0.0, 1.0)] = 0.2
     """An instance with a smaller share of its points under masks is what the masks missed, and no more: those that they
     show are taken out of it. No view has an opinion on such a thing, and so none could keep it from the others."""
     min_looks: Annotated[float, Within(0.0, 1.0)] = 0.1
@@ -68,7 +70,7 @@ def with_instances(
     """
     looks = np.bincount(seen.points, minlength=points)
     instances = _beside_masks(segmented.instances, lifted, looks, segmented.config)
-    worth = _worth(instances, looks, segmented.config.worth)
+    worth = _worth(instances, looks, segmented.config)
     counted = [i for i, views in enumerate(worth) if views]
     things = dict(zip(counted, painted([instances[i] for i in counted], points), strict=True))
     masks, views = list(lifted), [seen.view(v) for v in range(len(seen))]
@@ -130,9 +132,13 @@ def _beside_masks(
     ]
 
 
-def _worth(instances: Sequence[Instance], looks: Int64[ndarray, " points"], worth: float) -> list[int]:
+def _worth(instances: Sequence[Instance], looks: Int64[ndarray, " points"], config: FusionConfig) -> list[int]:
     """The views that each instance counts for."""
-    return [round(worth * it.score * float(looks[it.points].mean())) if len(it.points) else 0 for it in instances]
+    votes = [len(it.points) > 0 and it.score >= config.min_score for it in instances]
+    return [
+        round(config.worth * it.score * float(looks[it.points].mean())) if vote else 0
+        for it, vote in zip(instances, votes, strict=True)
+    ]
 
 
 def _mask(view: int, instance: int, thing: Instance, sure_name: float) -> LiftedMask:

@@ -24,7 +24,7 @@ class RecognitionConfig:
     """Instances that are less sure are left out: most queries of the network end as next to nothing."""
     max_overlap: Annotated[float, Within(0.0, 1.0)] = 0.5
     """An instance that overlaps a surer one by this IoU is a repeat of it, whatever the names."""
-    sure_name: Annotated[float, Within(0.0, 1.0)] = 0.5
+    sure_name: Annotated[float, Within(0.0, 1.0)] = 0.35
     """A name counts if it has at least this share of what the network says of its mask, synonyms together."""
 
     def __post_init__(self) -> None:
