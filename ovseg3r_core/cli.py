@@ -178,8 +178,7 @@ def segment(
             snapshot = name_by_looks(snapshot, names, open_clip_text(snapshot.embeddings.encoder.source, where))
         namer = Namer(names, encoder)
         if not vocabulary:  # names that the masks brought and the default lacks; one that was asked for is kept to
-            brought = namer.lacking(record.label for record in snapshot.objects)
-            namer = Namer(names.with_names(brought), encoder)
+            namer = namer.with_names_of(record.label for record in snapshot.objects)
         report = write_run(out_dir, perception, snapshot, namer, start, choice, target)
     if as_json:
         out.print_json(json.dumps(report))

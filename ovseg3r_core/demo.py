@@ -74,7 +74,8 @@ class Stage:
         )
         with self.err.status("writing the results"):
             snapshot = perception.snapshot()
-            report = write_run(folder, perception, snapshot, self.namer, start, self.choice)
+            namer = self.namer.with_names_of(record.label for record in snapshot.objects)
+            report = write_run(folder, perception, snapshot, namer, start, self.choice)
         names = {record.id: record.label for record in snapshot.objects}
         truth = scene.instance_at(snapshot.cloud.xyz)
         self.out.print(truth_table(scene.title, compare_maps(truth, scene.names, snapshot.instance(), names)))

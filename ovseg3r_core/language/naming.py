@@ -47,6 +47,10 @@ class Namer:
         """Those of the labels that the vocabulary has no word for, by the alphabet."""
         return sorted({label for label in labels if self.name(label) in (None, UNNAMED)} - {UNNAMED})
 
+    def with_names_of(self, labels: Iterable[str]) -> "Namer":
+        """The same with a word more for each label that the vocabulary has none for."""
+        return Namer(self.vocabulary.with_names(self.lacking(labels)), self._encoder, self._config)
+
     def _same(self, label: str) -> str | None:
         words = (label, *kind_of(label).names)
         return next((self._entry_by_key[key(word)] for word in words if key(word) in self._entry_by_key), None)

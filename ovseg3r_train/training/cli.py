@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from ovseg3r_core import shipped
 from ovseg3r_core.cli import err, out
 from ovseg3r_core.devices import Device, pick_device
 from ovseg3r_core.progress import progress_bar
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 TRAIN_EXAMPLES = (
     "Examples:\n\n"
     "  ovseg3r-train train rooms --out run --validation val_rooms --steps 20000\n\n"
-    "  ovseg3r-train train office_labels --out mine --start segmenter.safetensors --steps 2000\n\n"
+    "  ovseg3r-train train office_labels --out mine --start default --set lessons.pseudo_scenes=4 --steps 2000\n\n"
     "  ovseg3r-train train rooms --out run --set lessons.views=8 --set size=base\n\n"
     "  torchrun --nproc-per-node 2 -m ovseg3r_train.cli train rooms --out run"
 )
@@ -47,7 +48,12 @@ def train(
     settings: Settings = None,
     steps: Annotated[int, typer.Option(min=1, help="How long it learns.")] = 20_000,
     seed: Annotated[int, typer.Option(min=0, max=2**31, help="Of the first weights and of every draw.")] = 0,
-    start: Annotated[Path | None, typer.Option(help="A checkpoint to start from; else random weights.")] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            metavar="default|FILE", help="Weights to start from: the package's, or a checkpoint; else random ones."
+        ),
+    ] = None,
     minutes: Annotated[float | None, typer.Option(min=0.0, help="Stop after so long; the same call goes on.")] = None,
     validate_every: Annotated[int, typer.Option(min=1, help="Steps between two looks at --validation.")] = 1000,
     workers: Workers = 2,
@@ -67,8 +73,9 @@ def train(
 
     config = _config(settings, steps=steps, seed=seed)
     where = pick_device(device.value, "--device")
-    if start is not None:
-        read_card(start)  # a bad file is told before anything is read and made
+    first = shipped.find() if start == "default" else Path(start) if start else None
+    if first is not None:
+        read_card(first)  # a bad file is told before anything is read and made
     examples = [it for path in folders for it in _examples(path, config.lessons.superpoints, loaders)]
     judged = _examples(validation, config.lessons.superpoints, loaders) if validation else []
     texts = texts_of([*examples, *judged], folder, _minilm, _MINILM_SOURCE)
@@ -80,7 +87,7 @@ def train(
         return {f"val/{name}": value for name, value in metrics.items()}
 
     seconds = float("inf") if minutes is None else 60 * minutes
-    run = Run(folder=folder, device=where, workers=workers, validate_every=validate_every, seconds=seconds, start=start)
+    run = Run(folder=folder, device=where, workers=workers, validate_every=validate_every, seconds=seconds, start=first)
     with progress_bar(err) as progress:
         task = progress.add_task("steps", total=config.steps)
         segmenter = learn(config, examples, texts, run, look, lambda step, _: progress.update(task, completed=step))
