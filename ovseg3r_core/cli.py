@@ -406,6 +406,28 @@ def view(map_dir: MapPath) -> None:
     view_map(load_map(map_dir))
 
 
+@app.command(epilog="Examples:\n\n  ovseg3r report office\n\n  ovseg3r report office --out office.html")
+def report(
+    run_dir: Annotated[Path, typer.Argument(metavar="DIR", help="The --out folder of a segment run, or a saved map.")],
+    page: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE.html", help="The page; DIR/report.html if none.")
+    ] = None,
+) -> None:
+    """Make one HTML page of a run: pictures, objects with thumbnails, a box to ask the map, times, what was left out.
+
+    The page needs no other file and no network.
+    """
+    from ovseg3r_core.language.embedding_cache import CachedEncoder
+    from ovseg3r_core.language.minilm import MiniLm
+    from ovseg3r_core.mapping.queries import QueryEngine
+    from ovseg3r_core.report.page import write_report
+
+    target = page or run_dir / "report.html"
+    with err.status("making the page"):
+        write_report(run_dir, target, QueryEngine(CachedEncoder(MiniLm())))
+    out.print(f"written: {escape(str(target))}", highlight=False, soft_wrap=True)
+
+
 @models_app.command("list", epilog="Examples:\n\n  ovseg3r models list")
 def list_models() -> None:
     """What weights there are, where they come from, and which are here."""

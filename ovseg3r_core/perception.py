@@ -31,7 +31,7 @@ from ovseg3r_core.mapping.objects import SameName
 from ovseg3r_core.mapping.operator import Operation
 from ovseg3r_core.mapping.redraw import redraw
 from ovseg3r_core.mapping.snapshot import MapSnapshot, ObjectEmbeddings
-from ovseg3r_core.mapping.structure import StructureConfig, structure_kinds, up_of
+from ovseg3r_core.mapping.structure import NamedBy, StructureConfig, structure_kinds, up_of
 from ovseg3r_core.masks.proposer import EmbedsMasks, MaskProposer
 from ovseg3r_core.reconstruction.incidence import Incidence, IncidenceConfig, see_points
 from ovseg3r_core.reconstruction.keyframes import KeyframeConfig, KeyframeSelector
@@ -324,7 +324,7 @@ class Perception:
         """Mark the objects that are pieces of the walls, the floor or the ceiling."""
         objects, config = self.objects, self.config
         things = objects.ownership.points_of()
-        named = [objects.name(id_) is not None or id_ in objects.edits.labels for id_ in things]
+        named: list[NamedBy] = [objects.named_by(id_) for id_ in things]
         kinds = structure_kinds(
             list(things.values()), named, objects.cloud, self._up(), config.tsdf.voxel_size_m, config.structure
         )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from ovseg3r_core.mapping.structure import StructureConfig, find_structure, structure_kind, up_direction
+from ovseg3r_core.mapping.structure import NamedBy, StructureConfig, find_structure, structure_kind, up_direction
 from ovseg3r_core.types import SceneCloud
 
 CONFIG = StructureConfig()
@@ -86,7 +86,7 @@ def turned(cloud: SceneCloud, R: np.ndarray) -> SceneCloud:
     )
 
 
-def kind_of(part: str, room: Builder, cloud: SceneCloud, planes, named: bool = False) -> str | None:
+def kind_of(part: str, room: Builder, cloud: SceneCloud, planes, named: NamedBy = "nobody") -> str | None:
     return structure_kind(room.parts[part], cloud, planes, named=named, config=CONFIG)
 
 
@@ -129,15 +129,21 @@ def test_furniture_is_no_structure(room, cloud, planes, part):
 def test_a_mask_over_a_corner_of_two_walls_is_wall(room, cloud, planes):
     west, south = room.parts["west"], room.parts["south"]
     corner = np.concatenate([west[cloud.xyz[west, 1] < 0.8], south[cloud.xyz[south, 0] < 0.8]])
-    assert structure_kind(corner, cloud, planes, named=False, config=CONFIG) == "wall"
+    assert structure_kind(corner, cloud, planes, named="nobody", config=CONFIG) == "wall"
 
 
 def test_a_piece_of_floor_that_a_detector_called_a_table_is_floor(room, cloud, planes):
-    assert kind_of("patch of floor", room, cloud, planes, named=True) == "floor"
+    assert kind_of("patch of floor", room, cloud, planes, named="detector") == "floor"
+
+
+def test_a_whole_wall_is_a_wall_whatever_the_segmenter_calls_it(room, cloud, planes):
+    assert kind_of("west", room, cloud, planes, named="segmenter") == "wall"
+    assert kind_of("west", room, cloud, planes, named="detector") == "wall"  # by its colour
+    assert kind_of("rug", room, cloud, planes, named="segmenter") is None
 
 
 def test_a_named_thing_of_another_colour_keeps_its_name(room, cloud, planes):
-    assert kind_of("rug", room, cloud, planes, named=True) is None
+    assert kind_of("rug", room, cloud, planes, named="detector") is None
 
 
 def test_the_top_of_a_large_table_is_no_floor_even_where_the_floor_is_hidden():
@@ -189,7 +195,7 @@ def test_small_and_empty_clouds_have_no_structure(cloud):
         few = SceneCloud(xyz=cloud.xyz[:points], color=cloud.color[:points], normal=cloud.normal[:points])
         planes = find_structure(few, SPACING_M, UP, CONFIG)
         assert planes == []
-    assert structure_kind(np.arange(50), cloud, [], named=False, config=CONFIG) is None
+    assert structure_kind(np.arange(50), cloud, [], named="nobody", config=CONFIG) is None
 
 
 def test_a_map_with_z_up_is_believed_although_cameras_look_down(cloud):

@@ -11,7 +11,7 @@ from numpy import ndarray
 from ovseg3r_core.config import Within, check_ranges
 from ovseg3r_core.language.vocabulary import STRUCTURE, Vocabulary
 from ovseg3r_core.mapping.objects import SameName
-from ovseg3r_core.mapping.structure import StructureConfig, structure_kinds
+from ovseg3r_core.mapping.structure import NamedBy, StructureConfig, structure_kinds
 from ovseg3r_core.reconstruction.incidence import Incidence
 from ovseg3r_core.types import Instances, LiftedMask, SceneCloud
 
@@ -83,7 +83,7 @@ def without_structure(
     sure_name: float = RecognitionConfig().sure_name,
 ) -> tuple[Instance, ...]:
     """The instances that are no pieces of walls, floor or ceiling, by the rule of the map."""
-    named = [it.name_score >= sure_name for it in instances]
+    named: list[NamedBy] = ["segmenter" if it.name_score >= sure_name else "nobody" for it in instances]
     kinds = structure_kinds([it.points for it in instances], named, cloud, up, voxel_m, config)
     return tuple(it for it, kind in zip(instances, kinds, strict=True) if kind is None)
 

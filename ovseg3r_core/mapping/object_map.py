@@ -19,12 +19,13 @@ from ovseg3r_core.mapping.association import NEW, UNCLEAR, match_mask, visible_c
 from ovseg3r_core.mapping.edits import Edits
 from ovseg3r_core.mapping.mapping_config import MappingConfig
 from ovseg3r_core.mapping.memory import Memory
-from ovseg3r_core.mapping.objects import MapObject, Observation, SameName
+from ovseg3r_core.mapping.objects import MapObject, Observation, SameName, vote_name
 from ovseg3r_core.mapping.ownership import NOBODY, Ownership
 from ovseg3r_core.mapping.recognition import Recognition, surer
 from ovseg3r_core.mapping.redraw import Drawing
 from ovseg3r_core.mapping.sighting import FAIR_PART, Sighting, overlap, points_a_object
 from ovseg3r_core.mapping.snapshot import MapSnapshot
+from ovseg3r_core.mapping.structure import NamedBy
 from ovseg3r_core.types import LiftedMask, ObjectRecord, SceneCloud, ViewIncidence
 
 _SAME_SHARE = 0.5  # an object that no mask shows is told by most of its points, having nothing else to be known by
@@ -289,6 +290,13 @@ class ObjectMap:
         """What the views call the object, else the segmenter; None where neither is sure of a name."""
         label = self.objects[object_id].name(self.config.naming, self.same_name)[0]
         return None if label == UNNAMED else label
+
+    def named_by(self, object_id: int) -> NamedBy:
+        """Who gave the object its name."""
+        observations = self.objects[object_id].observations
+        if object_id in self.edits.labels or vote_name(observations, self.config.naming, self.same_name)[0] != UNNAMED:
+            return "detector"
+        return "segmenter" if self.name(object_id) else "nobody"
 
     def _forget_ownerless(self) -> None:
         """Objects that lost every point to others are gone."""

@@ -10,7 +10,7 @@ or a rug differs in colour and stays a thing.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import cv2
 import numpy as np
@@ -20,6 +20,8 @@ from numpy import ndarray
 from ovseg3r_core.config import Within, check_ranges
 from ovseg3r_core.types import SceneCloud
 
+NamedBy = Literal["nobody", "segmenter", "detector"]
+"""Who says what a thing is called; an operator counts as a detector."""
 _CELL_M = 0.1  # walls are compared on squares of this size: no point has another exactly behind it
 
 
@@ -96,7 +98,7 @@ def up_of(cloud: SceneCloud, poses: Sequence[Float64[ndarray, "4 4"]]) -> Float6
 
 def structure_kinds(
     things: Sequence[Int64[ndarray, " _"]],
-    named: Sequence[bool],
+    named: Sequence[NamedBy],
     cloud: SceneCloud,
     up: Float64[ndarray, "3"],
     voxel_m: float,
@@ -106,13 +108,12 @@ def structure_kinds(
 
     Args:
         things: the points of each.
-        named: whether a detector has a name for each.
+        named: by whom each is.
         voxel_m: distance of the cloud's points.
     """
     planes = find_structure(cloud, voxel_m, up, config)
     return [
-        structure_kind(points, cloud, planes, named=has_name, config=config)
-        for points, has_name in zip(things, named, strict=True)
+        structure_kind(points, cloud, planes, named=by, config=config) for points, by in zip(things, named, strict=True)
     ]
 
 
@@ -175,21 +176,22 @@ def structure_kind(
     cloud: SceneCloud,
     planes: Sequence[Plane],
     *,
-    named: bool,
+    named: NamedBy,
     config: StructureConfig,
 ) -> str | None:
     """ "wall", "floor" or "ceiling" when the object with these points is a piece of them, else None.
 
     Args:
-        named: a detector has a name for the object; only its colour can then show that it is mistaken.
+        named: where a detector has a name for the object, only its colour can show that it is mistaken. The segmenter
+            names by shape, so that a whole wall is a wall whatever it says.
     """
     on_plane = [np.count_nonzero(plane.points[members]) for plane in planes]
     if not planes or sum(on_plane) < config.min_flat * len(members):  # one mask may take in two walls and a corner
         return None
     most = planes[int(np.argmax(on_plane))]
-    if not named and max(on_plane) >= config.big_piece * np.count_nonzero(most.points):
+    if named != "detector" and max(on_plane) >= config.big_piece * np.count_nonzero(most.points):
         return most.kind
-    if named and sum(on_plane) < config.min_flat_named * len(members):
+    if named != "nobody" and sum(on_plane) < config.min_flat_named * len(members):
         return None
     difference = np.linalg.norm(_median_lab(cloud.color[members]) - most.lab)
     return most.kind if difference <= config.max_color_difference else None

@@ -1,6 +1,6 @@
 """Walls, floor and ceiling are no instances: what our map leaves out, left out of what any method found."""
 
-from ovseg3r_core.mapping.structure import StructureConfig, structure_kinds, up_of
+from ovseg3r_core.mapping.structure import NamedBy, StructureConfig, structure_kinds, up_of
 from ovseg3r_core.reconstruction.tsdf import TsdfConfig
 from ovseg3r_train.scene import FoundInstances, LabelledScene
 
@@ -16,7 +16,7 @@ def without_structure(
     Args:
         voxel_m: distance of the cloud's points.
     """
-    named = [name is not None for name in found.names]
+    named: list[NamedBy] = ["nobody" if name is None else "detector" for name in found.names]
     up = up_of(scene.cloud, [view.T_map_camera for view in scene.views])
     kinds = structure_kinds(found.points, named, scene.cloud, up, voxel_m, config or StructureConfig())
     kept = [i for i, kind in enumerate(kinds) if kind is None]

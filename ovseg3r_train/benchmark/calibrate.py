@@ -21,7 +21,7 @@ from ovseg3r_core.cli_tables import percent
 from ovseg3r_core.language.minilm import MiniLm
 from ovseg3r_core.mapping.object_map import ObjectMap
 from ovseg3r_core.mapping.queries import QueryEngine
-from ovseg3r_core.mapping.structure import structure_kinds, up_of
+from ovseg3r_core.mapping.structure import NamedBy, structure_kinds, up_of
 from ovseg3r_core.perception import PerceptionConfig
 from ovseg3r_train.baselines.ours import map_of_all_views
 from ovseg3r_train.benchmark.calibration import Asked, AskedMap, Named, ask, named_objects
@@ -173,7 +173,7 @@ def _engine() -> QueryEngine:
 def _tell_structure(objects: ObjectMap, scene: LabelledScene, config: PerceptionConfig) -> None:
     """Mark walls, floor and ceiling, as `Perception` does."""
     things = objects.ownership.points_of()
-    named = [objects.name(id_) is not None for id_ in things]
+    named: list[NamedBy] = [objects.named_by(id_) for id_ in things]
     up, voxel_m = up_of(scene.cloud, [view.T_map_camera for view in scene.views]), config.tsdf.voxel_size_m
     kinds = structure_kinds(list(things.values()), named, scene.cloud, up, voxel_m, config.structure)
     for id_, kind in zip(things, kinds, strict=True):
