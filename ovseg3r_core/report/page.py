@@ -10,6 +10,7 @@ from typing import Any
 
 import cv2
 import jinja2
+from jaxtyping import UInt8
 from numpy import ndarray
 
 from ovseg3r_core.atomic import atomic_write
@@ -106,7 +107,7 @@ def _picture_of(path: Path) -> str | None:
     return None if image is None else _jpeg(image)
 
 
-def _jpeg(bgr: ndarray) -> str:
+def _jpeg(bgr: UInt8[ndarray, "height width 3"]) -> str:
     _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _PICTURE_QUALITY])
     return _data(data.tobytes())
 

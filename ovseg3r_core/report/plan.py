@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import UInt8
 from numpy import ndarray
 
 from ovseg3r_core.geometry import invert, project, transform
@@ -19,8 +20,7 @@ _SIZE = (1200, 900)  # width, height
 class Plan:
     """A picture from above."""
 
-    picture: ndarray
-    """RGB, height x width x 3."""
+    picture: UInt8[ndarray, "height width 3"]
     places: dict[int, tuple[float, float]]
     """Of the middle of each object: shares of the width and of the height, from the upper left."""
 
