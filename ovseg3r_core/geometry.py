@@ -38,6 +38,15 @@ def back_project(depth_m: Float32[ndarray, "height width"], camera: Camera) -> F
     return np.stack([x, y, depth_m], axis=-1)
 
 
+def back_project_pixels(
+    uv: Float[ndarray, "pixels 2"], depth_m: Float64[ndarray, " pixels"], camera: Camera
+) -> Float64[ndarray, "pixels 3"]:
+    """The points that some pixels see, camera frame, metres."""
+    x = (uv[:, 0] - camera.cx) / camera.fx * depth_m
+    y = (uv[:, 1] - camera.cy) / camera.fy * depth_m
+    return np.stack([x, y, depth_m], axis=1)
+
+
 def project(
     xyz_camera: Float[ndarray, "points 3"], camera: Camera
 ) -> tuple[Float[ndarray, "points 2"], Float[ndarray, " points"]]:
@@ -69,6 +78,12 @@ def nearest_rigid(T: Float64[ndarray, "4 4"]) -> Float64[ndarray, "4 4"]:
 def rotation_angle(R: Float64[ndarray, "3 3"]) -> float:
     """The angle of a rotation matrix, radians in [0, pi]."""
     return float(np.arccos(np.clip((np.trace(R) - 1) / 2, -1.0, 1.0)))
+
+
+def pose_distance(T_a_b: Float64[ndarray, "4 4"], T_a_c: Float64[ndarray, "4 4"]) -> tuple[float, float]:
+    """How far c lies from b, in metres, and how far it is turned, in radians."""
+    T_b_c = invert(T_a_b) @ T_a_c
+    return float(np.linalg.norm(T_b_c[:3, 3])), rotation_angle(T_b_c[:3, :3])
 
 
 def voxel_keys(xyz: Float[ndarray, "points 3"], voxel_m: float) -> Int64[ndarray, " points"]:

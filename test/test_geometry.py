@@ -8,8 +8,10 @@ from scipy.spatial.transform import Rotation
 
 from ovseg3r_core.geometry import (
     back_project,
+    back_project_pixels,
     fit_box,
     invert,
+    pose_distance,
     project,
     rotation_angle,
     transform,
@@ -100,6 +102,24 @@ def test_points_behind_the_camera_are_at_no_pixel(z, x, y):
 
 def test_pixels_without_a_reading_give_the_origin():
     assert not back_project(np.zeros((80, 100), dtype=np.float32), CAMERA).any()
+
+
+def test_some_pixels_give_the_points_that_the_whole_image_gives():
+    depth_m = np.random.default_rng(0).uniform(0.5, 4.0, (80, 100)).astype(np.float32)
+    row, column = np.array([0, 17, 79]), np.array([99, 4, 50])
+    uv = np.stack([column, row], axis=1).astype(np.float64)
+    some = back_project_pixels(uv, depth_m[row, column].astype(np.float64), CAMERA)
+    assert np.allclose(some, back_project(depth_m, CAMERA)[row, column], atol=1e-5)
+
+
+@given(st.floats(0, np.pi), poses(), poses())
+def test_poses_are_apart_by_what_lies_between_them(angle, T, other):
+    between = np.eye(4)
+    between[:3, :3] = Rotation.from_rotvec([0, angle, 0]).as_matrix()
+    between[:3, 3] = other[:3, 3]
+    apart_m, turned = pose_distance(T, T @ between)
+    assert apart_m == pytest.approx(np.linalg.norm(other[:3, 3]), abs=1e-6)
+    assert turned == pytest.approx(angle, abs=1e-6)
 
 
 @given(st.floats(0, np.pi), poses())

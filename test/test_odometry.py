@@ -10,7 +10,7 @@ from speckled import Shots, blank, round_the_room, shoot
 
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.evaluation.trajectory_error import trajectory_error
-from ovseg3r_core.geometry import invert, rotation_angle
+from ovseg3r_core.geometry import invert, pose_distance
 from ovseg3r_core.odometry.estimate import estimate_poses, with_estimate
 from ovseg3r_core.odometry.features import features_of, see
 from ovseg3r_core.odometry.loops import close_loops
@@ -20,12 +20,6 @@ from ovseg3r_core.types import Frame
 
 POSES = round_the_room(40)
 FRAMES = [shoot(T, i) for i, T in enumerate(POSES)]
-
-
-def off(T_a: np.ndarray, T_b: np.ndarray) -> tuple[float, float]:
-    """How far two poses are apart, metres and radians."""
-    between = invert(T_a) @ T_b
-    return float(np.linalg.norm(between[:3, 3])), rotation_angle(between[:3, :3])
 
 
 def turned(T: np.ndarray, degrees: float) -> np.ndarray:
@@ -39,7 +33,7 @@ def test_a_shape_finds_its_place_from_a_guess_nearby():
     a, b = shape_of(FRAMES[0]), shape_of(FRAMES[2])
     assert a and b
     found = fit(a, b, np.eye(4))
-    metres, radians = off(invert(POSES[0]) @ POSES[2], found.T_a_b)
+    metres, radians = pose_distance(invert(POSES[0]) @ POSES[2], found.T_a_b)
     assert metres < 0.01 and radians < 0.01
     assert found.overlap > 0.8 and found.firmness > 0.1
 
@@ -54,7 +48,7 @@ def test_looks_find_a_place_after_a_turn_that_shape_cannot_follow():
     other = shoot(turned(POSES[0], 25.0))
     seen = see(features_of(FRAMES[0]), features_of(other))
     assert seen and seen.matches >= 30
-    metres, radians = off(invert(POSES[0]) @ turned(POSES[0], 25.0), seen.T_a_b)
+    metres, radians = pose_distance(invert(POSES[0]) @ turned(POSES[0], 25.0), seen.T_a_b)
     assert metres < 0.03 and radians < 0.01
 
 
@@ -95,7 +89,7 @@ def test_a_lost_camera_gets_no_pose_and_is_found_when_it_comes_back():
     assert states == ["ok"] * 10 + ["lost"] * 5 + ["ok"] * 5 and not tracker.lost
     found = estimate_poses(Shots(items))
     assert found.drops == {"lost": 5} and found.frames == 20
-    metres, _ = off(found.poses[15], found.poses[2])
+    metres, _ = pose_distance(found.poses[15], found.poses[2])
     assert metres < 0.02
     posed = list(with_estimate(Shots(items), found).read())
     assert [isinstance(it, Frame) for it in posed] == [True] * 10 + [False] * 5 + [True] * 5
@@ -164,7 +158,7 @@ def test_furniture_that_is_not_there_any_more_does_not_lead_astray():
 def test_a_camera_that_stands_still_stays_where_it_is():
     found = estimate_poses(Shots([replace(FRAMES[3], index=i, stamp_s=i / 30) for i in range(8)]))
     assert found.keyframes == 1 and len(found.poses) == 8
-    assert max(off(found.poses[0], T)[0] for T in found.poses.values()) < 0.001
+    assert max(pose_distance(found.poses[0], T)[0] for T in found.poses.values()) < 0.001
 
 
 def test_in_the_dark_shape_alone_will_do():

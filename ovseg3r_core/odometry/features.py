@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 from numpy import ndarray
 
-from ovseg3r_core.geometry import invert
+from ovseg3r_core.geometry import back_project_pixels, invert
 from ovseg3r_core.types import RgbdFrame
 
 FEWEST = 20
@@ -52,14 +52,13 @@ def features_of(frame: RgbdFrame) -> Features:
     uv = np.array([point.pt for point in points], np.float32).reshape(-1, 2)
     height, width = frame.depth_m.shape
     column, row = np.clip(np.round(uv).astype(int), 0, (width - 1, height - 1)).T
-    z, camera = frame.depth_m[row, column].astype(np.float64), frame.camera
-    x, y = (uv[:, 0] - camera.cx) / camera.fx * z, (uv[:, 1] - camera.cy) / camera.fy * z
+    z = frame.depth_m[row, column].astype(np.float64)
     return Features(
         uv=uv,
         looks=np.sqrt(looks / np.maximum(looks.sum(axis=1, keepdims=True), 1e-9)).astype(np.float32),
-        xyz=np.stack([x, y, z], axis=1),
+        xyz=back_project_pixels(uv, z, frame.camera),
         deep=z > 0,
-        K=camera.K,
+        K=frame.camera.K,
     )
 
 

@@ -11,7 +11,7 @@ import open3d as o3d
 from jaxtyping import Float64
 from numpy import ndarray
 
-from ovseg3r_core.geometry import invert, nearest_rigid, rotation_angle
+from ovseg3r_core.geometry import invert, nearest_rigid, pose_distance, rotation_angle
 from ovseg3r_core.odometry.features import see
 from ovseg3r_core.odometry.shape import fit
 from ovseg3r_core.odometry.tracker import OdometryKeyframe
@@ -72,8 +72,8 @@ def _loop(a: OdometryKeyframe, b: OdometryKeyframe) -> Float64[ndarray, "4 4"] |
     if seen is None or seen.matches < FEWEST_MATCHES:
         return None
     exact = fit(a.shape, b.shape, seen.T_a_b)
-    off = invert(seen.T_a_b) @ exact.T_a_b
-    near = np.linalg.norm(off[:3, 3]) < _SLACK_M and rotation_angle(off[:3, :3]) < _SLACK_RAD
+    off_m, turned = pose_distance(seen.T_a_b, exact.T_a_b)
+    near = off_m < _SLACK_M and turned < _SLACK_RAD
     return exact.T_a_b if near and exact.overlap >= _FITS else seen.T_a_b
 
 

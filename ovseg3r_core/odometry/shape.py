@@ -7,7 +7,7 @@ import small_gicp
 from jaxtyping import Float64
 from numpy import ndarray
 
-from ovseg3r_core.geometry import nearest_rigid
+from ovseg3r_core.geometry import back_project_pixels, nearest_rigid
 from ovseg3r_core.types import RgbdFrame
 
 SPACING_M = 0.04
@@ -47,10 +47,9 @@ def shape_of(frame: RgbdFrame) -> Shape | None:
     row, column = np.nonzero((depth_m > _CLOSEST_M) & (depth_m < _FARTHEST_M))
     if len(row) < _FEWEST:
         return None
-    z, camera = depth_m[row, column].astype(np.float64), frame.camera
-    x = (column * _STRIDE - camera.cx) / camera.fx * z
-    y = (row * _STRIDE - camera.cy) / camera.fy * z
-    points, tree = small_gicp.preprocess_points(np.stack([x, y, z], axis=1), SPACING_M, num_threads=_THREADS)
+    uv = np.stack([column, row], axis=1).astype(np.float64) * _STRIDE
+    xyz = back_project_pixels(uv, depth_m[row, column].astype(np.float64), frame.camera)
+    points, tree = small_gicp.preprocess_points(xyz, SPACING_M, num_threads=_THREADS)
     return Shape(points=points, tree=tree) if points.size() >= _FEWEST else None
 
 

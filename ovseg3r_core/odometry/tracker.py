@@ -18,7 +18,7 @@ from numpy import ndarray
 
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.config import Within, check_ranges
-from ovseg3r_core.geometry import invert, nearest_rigid, rotation_angle
+from ovseg3r_core.geometry import invert, nearest_rigid, pose_distance
 from ovseg3r_core.odometry.features import Features, Seen, features_of, see
 from ovseg3r_core.odometry.shape import Fit, Shape, fit, shape_of
 from ovseg3r_core.types import RgbdFrame
@@ -186,13 +186,12 @@ class Tracker:
         return it.overlap >= self._config.overlap and it.firmness >= self._config.firmness
 
     def _agree(self, T_a: Float64[ndarray, "4 4"], T_b: Float64[ndarray, "4 4"]) -> bool:
-        between = invert(T_a) @ T_b
-        near = np.linalg.norm(between[:3, 3]) <= self._config.agree_m
-        return bool(near) and rotation_angle(between[:3, :3]) <= self._config.agree_rad
+        apart_m, turned = pose_distance(T_a, T_b)
+        return apart_m <= self._config.agree_m and turned <= self._config.agree_rad
 
     def _is_due(self, it: Fit) -> bool:
-        moved_m, turned = np.linalg.norm(it.T_a_b[:3, 3]), rotation_angle(it.T_a_b[:3, :3])
-        return bool(moved_m > self._config.keyframe_m or turned > self._config.keyframe_rad)
+        moved_m, turned = pose_distance(np.eye(4), it.T_a_b)
+        return moved_m > self._config.keyframe_m or turned > self._config.keyframe_rad
 
     def _add_keyframe(self, frame: RgbdFrame, T: Float64[ndarray, "4 4"], shape: Shape, features: Features) -> None:
         self._current = len(self.keyframes)
