@@ -300,7 +300,8 @@ class Perception:
                 found = segmenter.find(cloud, seen, lifted)
             except Rejected as rejected:
                 self.segmented = rejected
-                self.count(rejected)
+                if len(cloud):  # of nothing, nothing is left out
+                    self.count(rejected)
                 return None
             up, voxel_m = up_of(cloud, [view.T_map_camera for view in views]), self.config.tsdf.voxel_size_m
             things = without_structure(found, cloud, up, voxel_m, self.config.structure)

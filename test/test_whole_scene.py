@@ -121,6 +121,7 @@ def test_an_empty_map_has_nothing_to_segment(segmenter):
     perception = Perception(exact(box_room(frames=1)), same_name)
     refine_with(perception, segmenter)
     assert isinstance(perception.segmented, Rejected) and perception.segmented.reason == "empty_cloud"
+    assert not perception.drops
     assert perception.snapshot().objects == ()
 
 
