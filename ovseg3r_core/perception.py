@@ -31,7 +31,7 @@ from ovseg3r_core.mapping.objects import SameName
 from ovseg3r_core.mapping.operator import Operation
 from ovseg3r_core.mapping.redraw import redraw
 from ovseg3r_core.mapping.snapshot import MapSnapshot, ObjectEmbeddings
-from ovseg3r_core.mapping.structure import NamedBy, StructureConfig, structure_kinds, up_of
+from ovseg3r_core.mapping.structure import StructureConfig, up_of
 from ovseg3r_core.masks.proposer import EmbedsMasks, MaskProposer
 from ovseg3r_core.reconstruction.incidence import Incidence, IncidenceConfig, see_points
 from ovseg3r_core.reconstruction.keyframes import KeyframeConfig, KeyframeSelector
@@ -220,7 +220,7 @@ class Perception:
                 former = objects.adopt(drawing, [view.stamp_s for view in views])
                 for view in self.views[len(views) :]:
                     self._place(view, former)
-                self._tell_structure()
+                self.objects.tell_structure(self._up(), self.config.tsdf.voxel_size_m, self.config.structure)
                 self._refined_views = len(views)
 
     def edit(self, operation: Operation) -> tuple[int, ...]:
@@ -320,17 +320,6 @@ class Perception:
             seen, lifted = lift_view(view.open(), self.objects.cloud, self.config.incidence, self.config.lifting)
         with self.clock("associate"):
             self.objects.associate(lifted, seen, view.stamp_s, former)
-
-    def _tell_structure(self) -> None:
-        """Mark the objects that are pieces of the walls, the floor or the ceiling."""
-        objects, config = self.objects, self.config
-        things = objects.ownership.points_of()
-        named: list[NamedBy] = [objects.named_by(id_) for id_ in things]
-        kinds = structure_kinds(
-            list(things.values()), named, objects.cloud, self._up(), config.tsdf.voxel_size_m, config.structure
-        )
-        for id_, kind in zip(things, kinds, strict=True):
-            objects.objects[id_].structure = kind
 
     def _embeddings(self, ids: list[int]) -> ObjectEmbeddings | None:
         found = {id_: row for id_ in ids if (row := self.objects.objects[id_].embedding()) is not None}

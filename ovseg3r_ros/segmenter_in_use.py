@@ -42,8 +42,9 @@ class SegmenterInUse:
         Raises:
             ValueError: there is no such checkpoint, or it is damaged; the old weights stay in use.
         """
-        path = chosen_checkpoint(None if weights == "default" else Path(weights).expanduser())
-        if weights == "none" or path is None:
+        asked_for = None if weights in ("default", "none") else Path(weights).expanduser()
+        path = None if weights == "none" else chosen_checkpoint(asked_for)
+        if path is None:
             if weights == "default":
                 logger.warning("mapping from masks alone: %s", absent())
             self._wanted, self._perception.segmenter, self._state = None, None, "none"

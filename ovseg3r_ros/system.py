@@ -63,20 +63,20 @@ class System:
     def __init__(self, node: Node, settings: Settings, masks: BuildMasks) -> None:
         self._node, self._settings = node, settings
         config = settings.node
-        vocabulary = load_vocabulary(config.vocabulary)
+        vocabulary, device = load_vocabulary(config.vocabulary), pick_device(config.device, "device")
         with ThreadPoolExecutor(1, initializer=step_back, initargs=(_NETWORK_NICENESS,)) as loader:
             proposer = loader.submit(masks, config, vocabulary).result()
         perception = Perception(
             proposer,
             same_name,
             settings.method,
-            device=pick_device(config.device, "device"),
+            device=device,
             map_frame=settings.input.map_frame,
         )
         self.live = LivePerception(perception, settings.live, self._take_map, self._now_s)
         self._encoder = encoder = MiniLmAside()
         names = vocabulary.names if config.vocabulary != "default" else ()
-        self.segmenter = SegmenterInUse(perception, encoder, names, pick_device(config.device, "device"))
+        self.segmenter = SegmenterInUse(perception, encoder, names, device)
         self.segmenter.use(config.segmenter)
         visual = open_clip_text(proposer.encoder.source) if isinstance(proposer, EmbedsMasks) else None
         engine = QueryEngine(encoder, visual=visual)

@@ -9,9 +9,9 @@ from numpy import ndarray
 from ovseg3r_core.geometry import invert, project, transform
 from ovseg3r_core.mapping.snapshot import MapSnapshot
 from ovseg3r_core.types import SceneCloud
-from ovseg3r_core.visual.preview import outline, paint, tint
+from ovseg3r_core.visual.preview import paint_objects
 from ovseg3r_core.visual.splats import draw_points, point_spacing_m
-from ovseg3r_core.visual.viewpoint import camera_of_size, focus_points, look_at
+from ovseg3r_core.visual.viewpoint import camera_of_size, look_from_above
 
 _SIZE = (1200, 900)  # width, height
 
@@ -34,18 +34,13 @@ def plan_of(snapshot: MapSnapshot) -> Plan | None:
         return None
     up = np.asarray(snapshot.up, np.float64)
     up /= np.linalg.norm(up)
-    heading = np.eye(3)[np.abs(up).argmin()]
-    heading -= heading @ up * up
     camera = camera_of_size(*_SIZE)
-    focus = kept.xyz[focus_points(kept, instance)]
-    T_map_camera = look_at(focus, camera, up, heading / np.linalg.norm(heading), np.pi / 2)
-    splats = draw_points(kept, camera, T_map_camera, point_spacing_m(kept.xyz))
-    shown = np.where(splats.point >= 0, instance[splats.point], -1)
-    picture = np.asarray(paint(splats, tint(kept.color, instance), outline(shown)))
+    T_map_camera = look_from_above(kept, instance, camera, up, np.eye(3)[np.abs(up).argmin()])
+    picture, _ = paint_objects(draw_points(kept, camera, T_map_camera, point_spacing_m(kept.xyz)), kept, instance)
     centres = np.array([record.centre for record in snapshot.objects], np.float64).reshape(-1, 3)
     pixels, _ = project(transform(invert(T_map_camera), centres), camera)
     shares = pixels / np.array(_SIZE)
     return Plan(
-        picture=picture,
+        picture=np.asarray(picture),
         places={record.id: (float(x), float(y)) for record, (x, y) in zip(snapshot.objects, shares, strict=True)},
     )

@@ -14,7 +14,7 @@ from ovseg3r_core.types import Box, ObjectRecord, SceneCloud
 from ovseg3r_core.visual.colors import object_color, object_colors
 from ovseg3r_core.visual.labels import Label, draw_labels
 from ovseg3r_core.visual.splats import Splats, draw_points, point_spacing_m
-from ovseg3r_core.visual.viewpoint import camera_of_size, choose_viewpoint, focus_points, look_at
+from ovseg3r_core.visual.viewpoint import camera_of_size, choose_viewpoint, look_from_above
 
 _OBJECTS_SIZE = (1040, 900)  # width, height of the large panel on the right; 1600 x 900 in all
 _SIDE_WIDTH = 560
@@ -72,8 +72,7 @@ class _View:
 
     def objects(self, objects: Sequence[ObjectRecord]) -> Image.Image:
         """Objects in their colours and named, all else in pale grey."""
-        shown = np.where(self.splats.point >= 0, self.instance[self.splats.point], -1)
-        image = paint(self.splats, tint(self.cloud.color, self.instance), outline(shown))
+        image, shown = paint_objects(self.splats, self.cloud, self.instance)
         draw = ImageDraw.Draw(image)
         labels = []
         for record in sorted(objects, key=lambda record: -np.count_nonzero(shown == record.id)):
@@ -90,13 +89,10 @@ class _View:
 
     def plan(self, size: tuple[int, int]) -> Image.Image:
         """The same objects from straight above, turned as the slanted view is."""
-        heading = self.T_map_camera[:3, 2] - self.T_map_camera[:3, 2] @ self.up * self.up
         camera = camera_of_size(size[0] * _OVERSAMPLING, size[1] * _OVERSAMPLING)
-        focus = self.cloud.xyz[focus_points(self.cloud, self.instance)]
-        T_map_camera = look_at(focus, camera, self.up, heading / np.linalg.norm(heading), np.pi / 2)
+        T_map_camera = look_from_above(self.cloud, self.instance, camera, self.up, self.T_map_camera[:3, 2])
         splats = draw_points(self.cloud, camera, T_map_camera, self.radius_m)
-        shown = np.where(splats.point >= 0, self.instance[splats.point], -1)
-        image = paint(splats, tint(self.cloud.color, self.instance), outline(shown))
+        image, _ = paint_objects(splats, self.cloud, self.instance)
         return image.resize(size, Image.Resampling.BOX)
 
     def _draw_box(self, draw: ImageDraw.ImageDraw, box: Box, color: tuple[int, int, int]) -> None:
@@ -107,6 +103,14 @@ class _View:
             free = _unhidden(pixel, z, self.splats)
             for a in np.flatnonzero(free[:-1] & free[1:]):
                 draw.line([tuple(pixel[a]), tuple(pixel[a + 1])], fill=color, width=_OVERSAMPLING)
+
+
+def paint_objects(
+    splats: Splats, cloud: SceneCloud, instance: Int32[ndarray, " points"]
+) -> tuple[Image.Image, Int32[ndarray, "height width"]]:
+    """Objects in their colours and outlined, all else in pale grey; and the object each pixel shows, -1 for none."""
+    shown = np.where(splats.point >= 0, instance[splats.point], -1).astype(np.int32)
+    return paint(splats, tint(cloud.color, instance), outline(shown)), shown
 
 
 def tint(color: UInt8[ndarray, "points 3"], instance: Int[ndarray, " points"]) -> UInt8[ndarray, "points 3"]:

@@ -44,6 +44,24 @@ def focus_points(cloud: SceneCloud, instance: Int32[ndarray, " points"]) -> Bool
     return ((cloud.xyz >= low - context) & (cloud.xyz <= high + context)).all(axis=1)
 
 
+def look_from_above(
+    cloud: SceneCloud,
+    instance: Int32[ndarray, " points"],
+    camera: Camera,
+    up: Float64[ndarray, "3"],
+    heading: Float64[ndarray, "3"],
+) -> Float64[ndarray, "4 4"]:
+    """`T_map_camera` that looks straight down on the objects.
+
+    Args:
+        up: a unit vector.
+        heading: about where the upper edge of the picture is; it need not be level.
+    """
+    level = heading - heading @ up * up
+    focus = cloud.xyz[focus_points(cloud, instance)]
+    return look_at(focus, camera, up, level / np.linalg.norm(level), np.pi / 2)
+
+
 def look_at(
     focus: Float32[ndarray, "points 3"],
     camera: Camera,

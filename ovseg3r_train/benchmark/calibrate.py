@@ -19,9 +19,8 @@ from rich.table import Table
 from ovseg3r_core.atomic import atomic_write, make_folder
 from ovseg3r_core.cli_tables import percent
 from ovseg3r_core.language.minilm import MiniLm
-from ovseg3r_core.mapping.object_map import ObjectMap
 from ovseg3r_core.mapping.queries import QueryEngine
-from ovseg3r_core.mapping.structure import NamedBy, structure_kinds, up_of
+from ovseg3r_core.mapping.structure import up_of
 from ovseg3r_core.perception import PerceptionConfig
 from ovseg3r_train.baselines.ours import map_of_all_views
 from ovseg3r_train.benchmark.calibration import Asked, AskedMap, Named, ask, named_objects
@@ -51,7 +50,8 @@ def map_of(scene: LabelledScene, config: PerceptionConfig | None = None) -> Aske
         raise ValueError(f"{scene.name}: there is no truth to compare answers with")
     config = config or PerceptionConfig()
     objects = map_of_all_views(scene, config.mapping)
-    _tell_structure(objects, scene, config)
+    up = up_of(scene.cloud, [view.T_map_camera for view in scene.views])
+    objects.tell_structure(up, config.tsdf.voxel_size_m, config.structure)
     return AskedMap(
         scene=scene.name,
         objects=objects.records(),
@@ -168,16 +168,6 @@ def _ask(folder: Path, name: str, absent: int) -> tuple[list[Asked], list[Named]
 @cache
 def _engine() -> QueryEngine:
     return QueryEngine(MiniLm())
-
-
-def _tell_structure(objects: ObjectMap, scene: LabelledScene, config: PerceptionConfig) -> None:
-    """Mark walls, floor and ceiling, as `Perception` does."""
-    things = objects.ownership.points_of()
-    named: list[NamedBy] = [objects.named_by(id_) for id_ in things]
-    up, voxel_m = up_of(scene.cloud, [view.T_map_camera for view in scene.views]), config.tsdf.voxel_size_m
-    kinds = structure_kinds(list(things.values()), named, scene.cloud, up, voxel_m, config.structure)
-    for id_, kind in zip(things, kinds, strict=True):
-        objects.objects[id_].structure = kind
 
 
 def _defined(values: dict[str, Any]) -> dict[str, Any]:
