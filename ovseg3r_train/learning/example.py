@@ -40,6 +40,10 @@ class ViewMasks:
             share=self.share[:, kept], inside=self.inside[:, kept], view=self.view, score=self.score, names=self.names
         )
 
+    def named(self) -> Bool[ndarray, " superpoints"]:
+        """Where a view sees a thing that it has a name for."""
+        return np.asarray(self.inside[[name is not None for name in self.names]].any(axis=0))
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Example:

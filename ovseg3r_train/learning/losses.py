@@ -99,9 +99,9 @@ def segmenter_losses(
     boxed[0] = False  # nobody has predicted a box before the first layer
     matches = match(said, every, starts, config.matching, boxed=boxed.flatten())
     weight = matches.found * every.weight
-    name = _mean_over(_name_loss(said, every, starts, matches, config.nothing_weight, soft), count)
-    bce, dice = (_mean_of_matched(each, weight, count) for each in _mask_losses(said, every, matches))
-    centre, size = (_mean_of_matched(each, weight, count)[1:] for each in _box_losses(said, every, matches))
+    name = _name_loss(said, every, starts, matches, config.nothing_weight, soft, count)
+    bce, dice = (_mean_in_layer(each, weight, count) for each in _mask_losses(said, every, matches))
+    centre, size = (_mean_in_layer(each, weight, count)[1:] for each in _box_losses(said, every, matches))
     dice = torch.cat([dice[:-1], dice[-1:] * config.last_dice_factor])
     with_boxes = float(boxes)
     return Losses(
@@ -121,7 +121,8 @@ def _name_loss(
     matches: Matches,
     nothing_weight: float,
     soft: Float[Tensor, "names names"] | None,
-) -> Float[Tensor, " problems"]:
+    layers: int,
+) -> Float[Tensor, " layers"]:
     """Cross-entropy of every query: its instance's name where it matches, else "nothing".
 
     A query that nobody can judge, and one whose instance has no name, cost nothing.
@@ -138,7 +139,7 @@ def _name_loss(
     answer = target.clamp(min=0).flatten()
     each = cross_entropy(logits.flatten(0, 1), answer if soft is None else soft[answer], reduction="none")
     each = each.view_as(weight)
-    return (each * weight).sum(1) / weight.sum(1).clamp(min=1e-6)
+    return _mean_in_layer(each, weight, layers)
 
 
 def _mask_losses(
@@ -163,13 +164,13 @@ def _box_losses(
 
 
 def _semantic_loss(said: Prediction, targets: Targets, seeds: Int64[Tensor, "problems queries"]) -> Float[Tensor, ""]:
-    """Cross-entropy of what the seed of each query is made of; mean over problems."""
+    """Cross-entropy of what the seed of each query is made of; mean over all that are asked."""
     assert said.semantic_logits is not None, "the last layer says what seeds are made of"
     target = torch.where(seeds >= 0, targets.semantic.gather(1, seeds.clamp(min=0)), NOT_ASKED)
     asked = (target != NOT_ASKED).float()
     logits = said.semantic_logits.float().flatten(0, 1)
     each = cross_entropy(logits, target.clamp(min=0).flatten(), reduction="none").view_as(asked)
-    return ((each * asked).sum(1) / asked.sum(1).clamp(min=1)).mean()
+    return (each * asked).sum() / asked.sum().clamp(min=1)
 
 
 def _of_matches(
@@ -179,14 +180,9 @@ def _of_matches(
     return rows.gather(1, matches.query[..., None].expand(-1, -1, rows.shape[-1]))
 
 
-def _mean_of_matched(
-    each: Float[Tensor, "problems instances"], weight: Float[Tensor, "problems instances"], layers: int
+def _mean_in_layer(
+    each: Float[Tensor, "problems items"], weight: Float[Tensor, "problems items"], layers: int
 ) -> Float[Tensor, " layers"]:
-    """For each layer the weighted mean over the instances that a query answers for, then over problems with any."""
-    sums = weight.sum(1)
-    mean = (each * weight).sum(1) / sums.clamp(min=1e-6)
-    return mean.unflatten(0, (layers, -1)).sum(1) / (sums > 0).unflatten(0, (layers, -1)).sum(1).clamp(min=1)
-
-
-def _mean_over(each: Float[Tensor, " problems"], layers: int) -> Float[Tensor, " layers"]:
-    return each.unflatten(0, (layers, -1)).mean(1)
+    """For each layer the weighted mean over the items of all its problems: a view that tells more counts more."""
+    costs, weights = (it.unflatten(0, (layers, -1)).sum((1, 2)) for it in (each * weight, weight))
+    return costs / weights.clamp(min=1e-6)

@@ -35,7 +35,7 @@ class LessonConfig:
     weigh_masks: bool = False
     """Let a mask weigh as much as the teacher was sure of it."""
     doubt_silence: bool = False
-    """Where a view's mask holds what the truth does not name, do not teach "nothing"."""
+    """Where a named mask of a scene whose masks are used holds what the truth does not name, do not teach "nothing"."""
     most_points: Annotated[int, Within(1000, 4_000_000)] = 120_000
     """A larger scene is cut round a place drawn at random."""
 

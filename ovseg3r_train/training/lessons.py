@@ -86,6 +86,8 @@ class Lessons(Dataset[Lesson]):
         masked = [it for it in examples if len(it.masks.view)]
         chosen = np.random.default_rng(config.seed).permutation(len(masked))  # not by name: names tell the seed
         self._masked = [masked[i] for i in chosen[: round(lessons.pseudo_share * len(masked))]]
+        self._doubting = lessons.doubt_silence and lessons.pseudo_scenes > 0
+        self._told = {it.name for it in self._masked}
         if lessons.associate_views:
             self._masked = [replace(it, masks=associated(it.masks, np.bincount(it.superpoint))) for it in self._masked]
         if lessons.scenes > lessons.pseudo_scenes and not self._true:
@@ -124,7 +126,7 @@ class Lessons(Dataset[Lesson]):
 
     def _truth(self, scene: Example) -> SceneTargets:
         assert scene.truth is not None
-        doubted = np.asarray(scene.masks.inside.any(axis=0)) if self._config.lessons.doubt_silence else None
+        doubted = scene.masks.named() if self._doubting and scene.name in self._told else None
         return scene_targets(scene.truth, scene.xyz, scene.superpoint, self._texts, doubted)
 
     def _of_views(

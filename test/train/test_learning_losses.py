@@ -30,29 +30,35 @@ def test_each_part_is_that_of_plain_loops() -> None:
     targets = some_targets()
     said = predictions(targets, SEEDS)
     losses = segmenter_losses([said, said], targets, SEEDS, ONE)
-    sums = dict.fromkeys(("name", "bce", "dice", "centre", "size", "semantic"), 0.0)
+    costs = {part: list[float]() for part in ("bce", "dice", "centre", "size")}
+    logits, names = [], []
     for with_boxes in (False, True):
         matches = match(said, targets, SEEDS, CONFIG.matching, boxed=torch.tensor([with_boxes] * 2))
         for p, superpoints in enumerate((6, 4)):
-            pairs = [(int(matches.query[p, g]), g) for g in range(3) if matches.found[p, g]]
             name = torch.full((superpoints,), TEXTS)
-            for query, g in pairs:
+            for g in range(3):
+                if not matches.found[p, g]:
+                    continue
+                query = int(matches.query[p, g])
                 name[query] = targets.name[p, g]
-            weight = torch.tensor([1.0] * TEXTS + [0.1])
-            sums["name"] += 0.5 * float(cross_entropy(said.name_logits[p, :superpoints], name, weight)) / 2
-            for query, g in pairs:
-                logits, truth = said.mask_logits[p, query, :superpoints], targets.masks[p, g, :superpoints].float()
-                sums["bce"] += float(binary_cross_entropy_with_logits(logits, truth)) / len(pairs) / 2
-                covered = logits.sigmoid()
-                dice = 1 - (2 * (covered * truth).sum() + 1) / (covered.sum() + truth.sum() + 1)
-                sums["dice"] += float(dice) / len(pairs) / 2
+                mask, truth = said.mask_logits[p, query, :superpoints], targets.masks[p, g, :superpoints].float()
+                costs["bce"].append(float(binary_cross_entropy_with_logits(mask, truth)))
+                covered = mask.sigmoid()
+                costs["dice"].append(float(1 - (2 * (covered * truth).sum() + 1) / (covered.sum() + truth.sum() + 1)))
                 if with_boxes:
                     for part in ("centre", "size"):
                         off = getattr(said.boxes, part)[p, query] - getattr(targets.boxes, part)[p, g]
-                        sums[part] += 0.5 * float(off.abs().sum()) / len(pairs) / 2
-    for p, superpoints in enumerate((6, 4)):
-        logits = said.semantic_logits[p, :superpoints]
-        sums["semantic"] += 0.5 * float(cross_entropy(logits, targets.semantic[p, :superpoints])) / 2
+                        costs[part].append(0.5 * float(off.abs().sum()))
+            logits.append(said.name_logits[p, :superpoints])
+            names.append(name)
+    sums = {part: sum(each) / len(each) for part, each in costs.items()}  # two layers that say the same
+    sums["bce"], sums["dice"] = 2 * sums["bce"], 2 * sums["dice"]
+    weight = torch.tensor([1.0] * TEXTS + [0.1])
+    layers = [(torch.cat(logits[i : i + 2]), torch.cat(names[i : i + 2])) for i in (0, 2)]
+    sums["name"] = sum(0.5 * float(cross_entropy(said_, name, weight)) for said_, name in layers)
+    made_of = [said.semantic_logits[p, :superpoints] for p, superpoints in enumerate((6, 4))]
+    truly = [targets.semantic[p, :superpoints] for p, superpoints in enumerate((6, 4))]
+    sums["semantic"] = 0.5 * float(cross_entropy(torch.cat(made_of), torch.cat(truly)))
     for part, expected in sums.items():
         assert float(getattr(losses, part)) == pytest.approx(expected, abs=1e-5), part
 
