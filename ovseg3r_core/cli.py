@@ -82,7 +82,8 @@ SequencePath = Annotated[Path, typer.Argument(help="Folder of a recorded sequenc
 MapPath = Annotated[Path, typer.Argument(metavar="MAP", help="A saved map, or the --out folder that holds it.")]
 OutPath = Annotated[Path, typer.Option("--out", help="Folder for the results; made if it is not there.")]
 FormatName = Annotated[
-    str, typer.Option(help="scannet, sens, tum, 7scenes, replica or rosbag; auto tells by the files.")
+    str,
+    typer.Option(help="scannet, sens, tum, 7scenes, replica, rosbag, vggt or mast3r-slam; auto tells by the files."),
 ]
 FrameRange = Annotated[str, typer.Option(help="Which frames, from A to B by STEP; every part may be left out.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON in place of tables.")]

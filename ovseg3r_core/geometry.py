@@ -61,10 +61,10 @@ def project(
     return np.stack([u, v], axis=-1).astype(xyz_camera.dtype), z
 
 
-def nearest_rotation(M: Float64[ndarray, "3 3"]) -> Float64[ndarray, "3 3"]:
+def nearest_rotation(M: Float64[ndarray, "*shape 3 3"]) -> Float64[ndarray, "*shape 3 3"]:
     """The rotation that is nearest to a matrix; of a covariance of points, the turn that fits them (Umeyama 1991)."""
     u, _, vt = np.linalg.svd(M)
-    u[:, 2] *= np.sign(np.linalg.det(u @ vt))
+    u[..., 2] *= np.sign(np.linalg.det(u @ vt))[..., None]
     return u @ vt
 
 

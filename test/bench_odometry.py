@@ -17,7 +17,8 @@ import open3d as o3d
 from rich.console import Console
 from rich.table import Table
 
-from ovseg3r_core.evaluation.trajectory_error import rigid_fit, trajectory_error
+from ovseg3r_core.alignment import fit
+from ovseg3r_core.evaluation.trajectory_error import trajectory_error
 from ovseg3r_core.odometry.estimate import Estimate, estimate_poses
 from ovseg3r_core.sequences.sequence import Recording, open_sequence
 from ovseg3r_core.sequences.trajectory_file import write_trajectory
@@ -66,7 +67,8 @@ def rooms(count: int, folder: Path) -> Iterator[Recording]:
 def print_maps(console: Console, room: Path, found: Estimate, true: Mapping[int, np.ndarray]) -> None:
     """The map with true poses and with ours, moved to where the truth is."""
     both = sorted(found.poses.keys() & true.keys())
-    T_true_map = rigid_fit(*(np.array([poses[i][:3, 3] for i in both]) for poses in (found.poses, true)))
+    centres = (np.array([poses[i][:3, 3] for i in both]) for poses in (found.poses, true))
+    T_true_map = fit(*centres, scaled=False).T_b_a
     moved = {found.stamps_s[i]: T_true_map @ found.poses[i] for i in both}
     for what, poses in (("recorded", None), ("estimated", moved)):
         console.print(f"{room.name}, {what} poses: AP, AP50, AP25 {precision(room, poses, room / 'out' / what)}")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from ovseg3r_core.learned.recording import LearnedRecording
 from ovseg3r_core.odometry.estimate import PosedRecording, estimate_poses, with_estimate
 from ovseg3r_core.progress import progress_bar
 from ovseg3r_core.sequences.sequence import Recording, Sequence
@@ -32,4 +33,6 @@ def with_poses(recording: Recording, poses: str, console: Console) -> Sequence:
     if not path.is_file():
         raise ValueError(f"--poses {poses}: no such file; give auto, recorded, odometry, or a trajectory file")
     trajectory = check_trajectory(path)
+    if isinstance(recording, LearnedRecording):  # its depth fits its own poses alone, and has their unit
+        return recording.aligned_to(trajectory)
     return PosedRecording(recording=recording, pose=lambda index, stamp_s: trajectory.at(round(stamp_s * 1e9)))

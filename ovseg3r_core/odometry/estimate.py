@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
-from scipy.spatial.transform import Rotation
 
+from ovseg3r_core.alignment import upright
 from ovseg3r_core.checks import Rejected
-from ovseg3r_core.mapping.structure import up_by_surfaces
 from ovseg3r_core.odometry.loops import close_loops
 from ovseg3r_core.odometry.shape import Shape
 from ovseg3r_core.odometry.tracker import OdometryKeyframe, Tracker, TrackerConfig
@@ -88,10 +87,7 @@ def level(keyframes: Sequence[OdometryKeyframe], poses: Sequence[Float64[ndarray
     """The turn that makes up z: up is where the cameras' tops point, corrected by the surfaces that face that way."""
     pairs = list(zip(keyframes, poses, strict=True))
     normals = np.concatenate([_normals(key.shape) @ pose[:3, :3].T for key, pose in pairs]).astype(np.float32)
-    up = up_by_surfaces(normals, np.array([-pose[:3, 1] for pose in poses]))
-    T = np.eye(4)
-    T[:3, :3] = Rotation.align_vectors([[0.0, 0.0, 1.0]], [up])[0].as_matrix()
-    return T
+    return upright(normals, np.array([-pose[:3, 1] for pose in poses]))
 
 
 def _normals(shape: Shape) -> Float64[ndarray, "points 3"]:

@@ -22,6 +22,15 @@ def read_color(path: Path) -> UInt8[ndarray, "height width 3"]:
     return decode_color(_bytes(path), str(path))
 
 
+def size_of(path: Path) -> tuple[int, int]:
+    """Width and height of an image file, from its header alone; raises `Rejected` with the path."""
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except OSError as error:
+        raise Rejected("bad_file", f"{path} is no image that can be read: {error}") from error
+
+
 def read_depth(path: Path) -> UInt16[ndarray, "height width"]:
     """The raw 16-bit values of a depth PNG, saturated ones made 0; raises `Rejected` with the path."""
     depth = decode_depth(_bytes(path), str(path))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from ovseg3r_core.checks import Rejected
+from ovseg3r_core.learned import mast3r_slam, vggt
 from ovseg3r_core.sequences import replica, rosbag, scannet, sens, seven_scenes, tum
 from ovseg3r_core.types import Frame, RgbdFrame
 
@@ -63,6 +64,13 @@ FORMATS = (
     Format(name="replica", needs=replica.NEEDS, recognises=replica.recognises, open=replica.open_replica),
     Format(
         name="7scenes", needs=seven_scenes.NEEDS, recognises=seven_scenes.recognises, open=seven_scenes.open_7scenes
+    ),
+    Format(name="vggt", needs=vggt.NEEDS, recognises=vggt.recognises, open=vggt.open_vggt),
+    Format(
+        name="mast3r-slam",
+        needs=mast3r_slam.NEEDS,
+        recognises=mast3r_slam.recognises,
+        open=mast3r_slam.open_mast3r_slam,
     ),
 )
 
