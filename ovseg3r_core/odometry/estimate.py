@@ -87,14 +87,18 @@ def estimate_poses(
 def level(keyframes: Sequence[OdometryKeyframe], poses: Sequence[Float64[ndarray, "4 4"]]) -> Float64[ndarray, "4 4"]:
     """The turn that makes up z: up is where the cameras' tops point, corrected by the surfaces that face that way."""
     pairs = list(zip(keyframes, poses, strict=True))
-    normals = np.concatenate([_normals(key.shape) @ pose[:3, :3].T for key, pose in pairs]).astype(np.float32)
-    up = up_by_surfaces(normals, np.array([-pose[:3, 1] for pose in poses]))
+    normals = np.concatenate([normals_of(key.shape) @ pose[:3, :3].T for key, pose in pairs]).astype(np.float32)
+    return turn_up(up_by_surfaces(normals, np.array([-pose[:3, 1] for pose in poses])))
+
+
+def turn_up(up: Float64[ndarray, "3"]) -> Float64[ndarray, "4 4"]:
+    """The smallest turn that makes a direction the z axis."""
     T = np.eye(4)
     T[:3, :3] = Rotation.align_vectors([[0.0, 0.0, 1.0]], [up])[0].as_matrix()
     return T
 
 
-def _normals(shape: Shape) -> Float64[ndarray, "points 3"]:
+def normals_of(shape: Shape) -> Float64[ndarray, "points 3"]:
     """The normals of a shape, towards the camera that saw it."""
     points, normals = (it[:, :3] for it in (shape.points.points(), shape.points.normals()))
     away = np.einsum("ij,ij->i", points, normals) > 0

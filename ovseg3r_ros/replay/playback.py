@@ -80,6 +80,8 @@ def plays_of(bag: Bag, topics: CameraTopics, camera: str = "") -> dict[str, Play
         topics.depth.name: _play_image(f"{prefix}depth/image", topics.depth),
         topics.camera_info: Play(topic=f"{prefix}color/camera_info", kind=CameraInfo.__msgtype__),
     }
+    if topics.depth_camera_info is not None:
+        plays[topics.depth_camera_info] = Play(topic=f"{prefix}depth/camera_info", kind=CameraInfo.__msgtype__)
     for name in bag.topics_of(TFMessage.__msgtype__):
         fixed = name.endswith("tf_static")
         plays[name] = Play(topic=STATIC if fixed else "/tf", kind=TFMessage.__msgtype__, latched=fixed)
