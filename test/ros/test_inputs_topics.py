@@ -158,6 +158,7 @@ def test_frames_wait_for_poses_that_come_late(robot: Robot):
         stamps = [camera.shoot() for _ in range(3)]
         rig.until(lambda health: health.waiting == 3, "frames that wait")
         assert rig.health.gate.startswith("waiting for the pose: no transform connects 'camera_optical_frame' to 'map'")
+        assert rig.health.gate.endswith("set poses:=odometry to find poses from the images")
         for stamp_ns, shot in zip(stamps, walk(), strict=False):
             header = Header(stamp=time_of(stamp_ns), frame_id="map")
             camera.publishers["tf"].publish(transform_message(header, camera.frame_id, shot.T_map_camera))
