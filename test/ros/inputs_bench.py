@@ -99,6 +99,7 @@ class Bench:
         self.poses, self.now_ms = KnownPoses(), START_MS
         self.delivered: list[tuple[str, int, Callable[[], Frame]]] = []
         self.jumps: list[tuple[str, float]] = []
+        self.depth_info_comes = False
         self.pipeline = CameraPipeline(
             name=name,
             config=InputConfig(**settings),  # type: ignore[arg-type]
@@ -107,6 +108,7 @@ class Bench:
             on_jump=self._jumped,
             now_ns=lambda: self.now_ms * MS,
             rectified=rectified,
+            depth_info_comes=lambda: self.depth_info_comes,
         )
 
     @property
