@@ -15,6 +15,7 @@ from ovseg3r_ros.camera_topics import camera_file, read_remappings
 CONFIG = PathJoinSubstitution([FindPackageShare("ovseg3r_ros"), "config"])
 SHARED_MEMORY = "FASTRTPS_DEFAULT_PROFILES_FILE"
 REFUSED = 2  # exit code of the node when it cannot have a parameter
+POSES = ["tf", "odometry", "odometry_topic", "pose_topic"]
 SHOWN = ("instances", "instance_cloud", "markers", "detections", "color/image")
 
 
@@ -26,6 +27,7 @@ def generate_launch_description() -> LaunchDescription:
             argument("preset", "none", "Budgets and rates.", ["none", "robot_cpu", "gpu", "small_scene"]),
             argument("params", "", "A parameters file of your own; it comes after the preset."),
             argument("namespace", "", "Namespace of all nodes and topics."),
+            argument("poses", "", "Where poses come from: tf, or odometry from the images.", ["", *POSES]),
             argument("map_frame", "", "The frame that objects are given in, in place of map."),
             argument("map_directory", "", "Folder of the saved maps, in place of the user's data folder."),
             argument("queries", "", 'Standing texts, as a YAML list: "[fire extinguisher, red chair]".'),
@@ -86,7 +88,7 @@ def perception(given: dict[str, str], config: Path, topics: list[tuple[str, str]
 def own_parameters(given: dict[str, str]) -> dict[str, object]:
     """What the arguments say; what they leave open is left to the files."""
     own: dict[str, object] = {name: given[name] == "true" for name in ("use_sim_time", "autostart")}
-    own |= {name: given[name] for name in ("map_frame", "map_directory") if given[name]}
+    own |= {name: given[name] for name in ("poses", "map_frame", "map_directory") if given[name]}
     if given["queries"]:
         own["queries"] = texts(given["queries"])
     if given["fresh_map"] == "true":

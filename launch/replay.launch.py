@@ -27,6 +27,7 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument(
                 "options", default_value="", description='Further options of ovseg3r replay: "--min object_count=5".'
             ),
+            DeclareLaunchArgument("poses", default_value="", description="odometry withholds the bag's /tf."),
             DeclareLaunchArgument("use_sim_time", default_value="true", description="Time is that of the bag."),
             DeclareLaunchArgument("fresh_map", default_value="true", description="Whether to begin with an empty map."),
             DeclareLaunchArgument("respawn", default_value="false", description="A node that died fails the replay."),
@@ -47,7 +48,8 @@ def replay(context: LaunchContext) -> list[Node]:
     """The replay against the node that runs already."""
     given = context.launch_configurations
     truth = ["--ground-truth", given["ground_truth"]] if given["ground_truth"] else []
-    options = [*truth, *shlex.split(given["options"])]
+    poses = ["--poses", "odometry"] if given["poses"] == "odometry" else []
+    options = [*truth, *poses, *shlex.split(given["options"])]
     return [
         Node(
             package="ovseg3r_ros",

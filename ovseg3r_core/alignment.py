@@ -135,10 +135,14 @@ def upright(normals: Float[ndarray, "points 3"], camera_up: Float64[ndarray, "vi
         normals: of the scene's points, towards the cameras that saw them: floors and table tops tell the vertical.
         camera_up: the direction of each image's top (-y of the camera), both in the map as it is.
     """
-    up = up_by_surfaces(normals.astype(np.float32), camera_up)
-    T_level_map = np.eye(4)
-    T_level_map[:3, :3] = Rotation.align_vectors([[0.0, 0.0, 1.0]], [up])[0].as_matrix()
-    return T_level_map
+    return turn_up(up_by_surfaces(normals.astype(np.float32), camera_up))
+
+
+def turn_up(up: Float64[ndarray, "3"]) -> Float64[ndarray, "4 4"]:
+    """The smallest turn that makes a direction the z axis."""
+    T = np.eye(4)
+    T[:3, :3] = Rotation.align_vectors([[0.0, 0.0, 1.0]], [up])[0].as_matrix()
+    return T
 
 
 def _umeyama(

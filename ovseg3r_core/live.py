@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Generic, TypeVar
 
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.config import Within, check_ranges
@@ -24,6 +24,8 @@ from ovseg3r_core.perception import Perception
 from ovseg3r_core.rolling import RollingWindow
 from ovseg3r_core.stage import Stage
 from ovseg3r_core.types import Frame
+
+Item = TypeVar("Item")
 
 _FUSE_NICENESS, _LOOK_NICENESS, _REFINE_NICENESS = 3, 8, 10  # whoever asks a question goes first
 _WINDOW_S = 60.0
@@ -68,6 +70,14 @@ class LiveMap:
     """Goes up with every change."""
 
 
+@dataclass(frozen=True)
+class _OfMap(Generic[Item]):
+    """What waits, and which map its pose is of: another one after each reset with a new origin."""
+
+    map_number: int
+    item: Item
+
+
 class LivePerception:
     """Runs the three parts of a `Perception` in a thread each.
 
@@ -88,7 +98,8 @@ class LivePerception:
         """Arrivals (`in`), and how many were `fused`, were `keyframes`, and were `looked` at."""
         self.fused_age_s, self.looked_age_s = RollingWindow(_WINDOW_S), RollingWindow(_WINDOW_S)
         self.refined_in_s = RollingWindow(_WINDOW_S)
-        self._stamp_s = 0.0
+        self._stamp_s, self._map_number = 0.0, 0
+        self._placing = threading.Lock()
         self._counting, self._publishing = threading.Lock(), threading.Lock()
         left_out = self._left_out
         self._fuse = Stage("fuse", config.frame_queue, self._do_fuse, left_out, niceness=_FUSE_NICENESS)
@@ -133,7 +144,7 @@ class LivePerception:
     def submit(self, arrival: Arrival) -> None:
         """Take one observation; never waits."""
         self._count("in")
-        self._fuse.put(arrival, lane=arrival.sensor)
+        self._fuse.put(_OfMap(self._map_number, arrival), lane=arrival.sensor)
 
     def edit(self, operation: Operation) -> tuple[int, ...]:
         """Let an operator correct the map; gives the ids of the objects that the edit left.
@@ -145,9 +156,15 @@ class LivePerception:
         self._publish()
         return ids
 
-    def reset(self) -> LiveMap:
-        """Forget the map."""
-        self.perception.reset()
+    def reset(self, *, new_origin: bool = False) -> LiveMap:
+        """Forget the map.
+
+        Args:
+            new_origin: whether poses begin anew too, so that what waits was placed in the old map: it is left out.
+        """
+        with self._placing:
+            self._map_number += new_origin
+            self.perception.reset()
         self._stamp_s = 0.0
         return self._publish()
 
@@ -157,16 +174,20 @@ class LivePerception:
         self._stamp_s = max((view.stamp_s for view in memory.views), default=0.0)
         return self._publish()
 
-    def _do_fuse(self, arrival: Arrival) -> None:
-        frame = arrival.load()
-        keyframe = self.perception.fuse(frame)
+    def _do_fuse(self, waited: "_OfMap[Arrival]") -> None:
+        frame = waited.item.load()
+        with self._placing:
+            self._check_map(waited.map_number)
+            keyframe = self.perception.fuse(frame)
         self._count("fused")
         self.fused_age_s.add(self._now_s() - frame.stamp_s)
         if keyframe is not None:
             self._count("keyframes")
-            self._look.put(keyframe)
+            self._look.put(_OfMap(waited.map_number, keyframe))
 
-    def _do_look(self, keyframe: Frame) -> None:
+    def _do_look(self, waited: "_OfMap[Frame]") -> None:
+        self._check_map(waited.map_number)
+        keyframe = waited.item
         self.perception.look(keyframe)
         self._count("looked")
         self._stamp_s = max(self._stamp_s, keyframe.stamp_s)
@@ -199,5 +220,9 @@ class LivePerception:
         with self._counting:
             self.counts[what] += 1
 
-    def _left_out(self, item: Arrival | Frame, why: Rejected) -> None:
+    def _check_map(self, number: int) -> None:
+        if number != self._map_number:
+            raise Rejected("reset", "it was placed in a map that has been emptied since")
+
+    def _left_out(self, item: object, why: Rejected) -> None:
         self.perception.count(why)

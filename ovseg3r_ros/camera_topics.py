@@ -16,6 +16,7 @@ _TRANSPORTS = {
     "color/image": ("compressed",),
     "depth/image": ("compressed", "compressedDepth"),
     "color/camera_info": (),
+    "depth/camera_info": (),
 }
 
 

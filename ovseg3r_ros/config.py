@@ -25,8 +25,15 @@ class InputConfig:
     """Colour and depth belong together when their stamps differ by no more."""
     pair_queue: Annotated[int, Within(1, 100)] = 10
     """Images of each kind that wait for their partner."""
-    pose_source: Literal["tf", "odometry", "pose"] = "tf"
-    """Where poses come from: /tf, nav_msgs/Odometry on `odometry`, or geometry_msgs/PoseStamped on `pose`."""
+    poses: Literal["tf", "odometry", "odometry_topic", "pose_topic"] = "tf"
+    """Where poses come from: /tf; our own odometry on colour and depth, which publishes them; nav_msgs/Odometry on
+    `odometry`; or geometry_msgs/PoseStamped on `pose`."""
+    pose_frame: str = ""
+    """With poses odometry: the frame whose pose is published; empty for the top of what the camera hangs on in /tf."""
+    odometry_queue: Annotated[int, Within(1, 100)] = 2
+    """With poses odometry: frames that wait to be placed; the oldest makes room."""
+    odometry_keyframes: Annotated[int, Within(30, 10_000)] = 300
+    """With poses odometry: keyframes that frames are compared with, 2 MB each; of more, the most alike make room."""
     map_frame: str = "map"
     """The frame that objects are given in; it must not jump: map, or odom for a robot that only has that."""
     camera_in_body: tuple[float, ...] = ()

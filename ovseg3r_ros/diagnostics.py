@@ -53,6 +53,7 @@ class Diagnostics:
                 stamp_ns=self._node.get_clock().now().nanoseconds,
                 cameras=cameras.health() if cameras else (),
                 poses=cameras.pose_health() if cameras else (),
+                odometry=cameras.odometry_health() if cameras else None,
                 pipeline=self._pipeline(),
                 mapped=self._map(),
                 stale_after_s=self._stale_after_s,

@@ -14,10 +14,22 @@ _NICENESS = 5
 
 
 class MapKeeper:
-    """Knows which map was saved last, so that nothing is written twice."""
+    """Knows which map was saved last, so that nothing is written twice.
 
-    def __init__(self, node: Node, live: LivePerception, directory: MapDirectory, autosave_period_s: float) -> None:
-        self._node, self._live, self._directory = node, live, directory
+    Args:
+        own_origin: whether the map begins where this run began, as with our own odometry: no saved map goes on then.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        live: LivePerception,
+        directory: MapDirectory,
+        autosave_period_s: float,
+        *,
+        own_origin: bool = False,
+    ) -> None:
+        self._node, self._live, self._directory, self._own_origin = node, live, directory, own_origin
         self._autosaved = live.latest.revision
         self._saving = threading.Lock()
         self._repeater = (
@@ -31,6 +43,12 @@ class MapKeeper:
 
     def load(self, name: str) -> int:
         """Go on from a saved map; gives the number of its objects. Raises `Rejected`; the present map stays then."""
+        if self._own_origin:
+            raise Rejected(
+                "other_origin",
+                f"the map {name or AUTOSAVE} has another origin than that of this run, which odometry chose: "
+                "localise the robot and set poses:=tf to go on from saved maps",
+            )
         snapshot, memory = self._directory.load(name)
         encoder = self._live.perception.encoder
         if snapshot.embeddings and encoder and snapshot.embeddings.encoder.name != encoder.name:

@@ -63,8 +63,11 @@ def refusing(
 class MapServices:
     """All services. Questions may run side by side; edits, and what touches files, wait for each other."""
 
-    def __init__(self, node: Node, live: LivePerception, answers: Answers, keeper: MapKeeper) -> None:
+    def __init__(
+        self, node: Node, live: LivePerception, answers: Answers, keeper: MapKeeper, reset: Callable[[], None]
+    ) -> None:
         self._node, self._live, self._answers, self._keeper = node, live, answers, keeper
+        self._reset = reset
         asking, changing = ReentrantCallbackGroup(), MutuallyExclusiveCallbackGroup()
         self._services = [
             self._serve(kind, name, handler, group)
@@ -168,7 +171,7 @@ class MapServices:
     @refusing
     def reset_map(self, request: Trigger.Request, response: Trigger.Response) -> None:
         """Forget the map."""
-        self._live.reset()
+        self._reset()
 
 
 def vocabulary_of(name: str, names: list[str]) -> Vocabulary:

@@ -84,11 +84,13 @@ class System:
         self.answers = Answers(self.live.latest, encoder, engine, vocabulary)
         self.answers.set_texts(settings.output.queries)
         directory = MapDirectory(Path(config.map_directory) if config.map_directory else default_root())
-        self._keeper = MapKeeper(node, self.live, directory, config.autosave_period_s)
+        self._keeper = MapKeeper(
+            node, self.live, directory, config.autosave_period_s, own_origin=settings.input.poses == "odometry"
+        )
         if config.load_autosave:
             self._keeper.take_up_autosave()
         self._publisher = MapPublisher(node, self.answers, settings.output)
-        self._services = MapServices(node, self.live, self.answers, self._keeper)
+        self._services = MapServices(node, self.live, self.answers, self._keeper, self._reset)
         self._diagnostics = Diagnostics(
             node,
             self.live,
@@ -140,7 +142,14 @@ class System:
         policy = self._settings.node.on_time_jump
         self._node.get_logger().warning(f"{why}: the map is {'kept' if policy == 'keep' else 'reset'}")
         if policy == "reset":
-            self.live.reset()
+            self._reset()
+
+    def _reset(self) -> None:
+        """Forget the map, and where it began if that was our choice."""
+        own_origin = self._settings.input.poses == "odometry"
+        if own_origin and self._cameras is not None:
+            self._cameras.begin_anew()
+        self.live.reset(new_origin=own_origin)
 
     def _now_s(self) -> float:
         return self._node.get_clock().now().nanoseconds / 1e9

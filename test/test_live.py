@@ -167,6 +167,25 @@ def test_a_reset_drops_the_keyframe_in_hand(running):
     assert running.live.latest.snapshot.views == 0
 
 
+def test_a_new_origin_leaves_out_what_was_placed_in_the_old_map(room, running):
+    begun, go_on = threading.Event(), threading.Event()
+    frame = room.frames[0]
+
+    def load() -> Frame:
+        begun.set()
+        assert go_on.wait(10)
+        return frame
+
+    running.live.submit(replace(arrival(frame), load=load))
+    assert begun.wait(10)  # its pose was found in the old map
+    running.live.reset(new_origin=True)
+    go_on.set()
+    wait_until(lambda: not running.live.busy)
+    assert running.live.drops["reset"] == 1 and running.live.counts["fused"] == 0
+    running.live.submit(arrival(frame))
+    wait_until(lambda: running.live.counts["fused"] == 1)
+
+
 def test_a_new_name_stays_whatever_the_detector_says(mapped):
     id_ = id_of(mapped, "cup")
     assert mapped.live.edit(operator.relabel(id_, "grandma's  mug")) == (id_,)

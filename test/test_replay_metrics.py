@@ -8,10 +8,12 @@ from itertools import count
 
 import pytest
 
+from ovseg3r_core.evaluation.trajectory_error import TrajectoryError
 from ovseg3r_core.sequences.bag_storage import Bag
 from ovseg3r_core.types import Box, ObjectRecord
 from ovseg3r_ros.replay.bag_time import BagTime
-from ovseg3r_ros.replay.metrics import Frames, Spread
+from ovseg3r_ros.replay.config import parse_poses
+from ovseg3r_ros.replay.metrics import Frames, OdometryMetrics, Spread
 from ovseg3r_ros.replay.node_report import NodeReport, read_report
 from ovseg3r_ros.replay.play_clock import PlayClock
 from ovseg3r_ros.replay.playback import PlaybackConfig, clock_shift_ns, parse_rate
@@ -209,6 +211,17 @@ def test_every_figure_of_the_contract_can_have_a_pass_mark():
 
 
 # Playing
+
+
+def test_lost_frames_and_the_error_of_the_way_are_figures():
+    error = TrajectoryError(frames=5, ate_m=0.02, rpe_m=0.01, rpe_rad=0.003)
+    odometry = OdometryMetrics.of(9, {"lost": 2, "empty_depth": 1, "fuse_busy": 4}, 5, error)
+    assert (odometry.placed, odometry.lost, odometry.compared, odometry.ate_m) == (9, 3, 5, 0.02)
+    assert OdometryMetrics.of(0, {}, 0, None).ate_m is None
+    assert parse_thresholds("max", ["ate_m=0.05", "odometry.lost=3"])[0].path == "odometry.ate_m"
+    assert parse_poses("odometry") == "odometry"
+    with pytest.raises(ValueError, match="--poses tf: give recorded or odometry"):
+        parse_poses("tf")
 
 
 def test_rates_are_numbers_or_max():

@@ -345,7 +345,17 @@ def test_a_bag_without_the_cameras_transforms_has_images_and_no_poses(tmp_path):
     (first, *_), (refused, *_) = recording.read_unposed(), recording.read()
     assert isinstance(first, RgbdFrame) and first.depth_m.any()
     assert isinstance(refused, Rejected) and refused.reason == "no_pose"
-    assert "names the camera's frame camera_color_optical_frame" in str(refused)
+    assert "tells where the camera's frame camera_color_optical_frame is" in str(refused)
+
+
+def test_a_driver_alone_tells_of_its_camera_and_not_where_it_is(tmp_path):
+    messages = [
+        *without(camera_messages(), "/tf", "/tf_static"),
+        ("/tf_static", 0, tf(0, "camera_link", OPTICAL, at(0.1))),
+    ]
+    assert not open_sequence(record(tmp_path / "driver", messages)).has_poses
+    mounted = [*messages, ("/tf_static", 0, tf(0, "map", "camera_link", at(1.0)))]
+    assert open_sequence(record(tmp_path / "mounted", mounted)).has_poses
 
 
 @pytest.mark.parametrize("metadata", [True, False])

@@ -86,11 +86,11 @@ def estimate_poses(
 def level(keyframes: Sequence[OdometryKeyframe], poses: Sequence[Float64[ndarray, "4 4"]]) -> Float64[ndarray, "4 4"]:
     """The turn that makes up z: up is where the cameras' tops point, corrected by the surfaces that face that way."""
     pairs = list(zip(keyframes, poses, strict=True))
-    normals = np.concatenate([_normals(key.shape) @ pose[:3, :3].T for key, pose in pairs]).astype(np.float32)
+    normals = np.concatenate([normals_of(key.shape) @ pose[:3, :3].T for key, pose in pairs]).astype(np.float32)
     return upright(normals, np.array([-pose[:3, 1] for pose in poses]))
 
 
-def _normals(shape: Shape) -> Float64[ndarray, "points 3"]:
+def normals_of(shape: Shape) -> Float64[ndarray, "points 3"]:
     """The normals of a shape, towards the camera that saw it."""
     points, normals = (it[:, :3] for it in (shape.points.points(), shape.points.normals()))
     away = np.einsum("ij,ij->i", points, normals) > 0

@@ -133,6 +133,16 @@ class Tracker:
             raise Rejected("lost", f"frame {frame.index}: fits none of {len(self.keyframes)} keyframes; bring it back")
         return self._settle(frame, T)
 
+    def lose(self) -> None:
+        """Know no longer where the camera is, as after a jump of time; the keyframes stay."""
+        self._motion = None
+
+    def forget(self, place: int) -> None:
+        """Drop a keyframe that nothing is told from any more; not the one that frames are compared with now."""
+        assert place != self._current or self._motion is None, "frames are compared with it"
+        del self.keyframes[place]
+        self._current -= place < self._current
+
     def _follow(self, frame: RgbdFrame, shape: Shape, motion: _Motion) -> Float64[ndarray, "4 4"] | None:
         """The pose of a frame that comes after one whose pose is known."""
         key = self.keyframes[self._current]

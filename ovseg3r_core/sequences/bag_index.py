@@ -56,14 +56,19 @@ class BagIndex:
     depth_ns: list[int] = field(default_factory=list)
     infos: list[Info] = field(default_factory=list)
     """In order of time."""
+    depth_infos: list[Info] = field(default_factory=list)
+    """The same of a depth camera of its own; empty where there is none."""
     tf: TfBuffer = field(default_factory=lambda: TfBuffer(cache_s=math.inf))
     dropped: Counter[str] = field(default_factory=Counter)
     """Messages that could not be read, by reason."""
 
     def info_at(self, stamp_ns: int) -> Info:
         """The CameraInfo in force: the last one up to that time, or the first of all."""
-        after = bisect_right(self.infos, stamp_ns, key=lambda info: info.stamp_ns)
-        return self.infos[max(after - 1, 0)]
+        return _in_force(self.infos, stamp_ns)
+
+    def depth_info_at(self, stamp_ns: int) -> Info | None:
+        """The same of the depth camera; None where depth is registered to colour."""
+        return _in_force(self.depth_infos, stamp_ns) if self.depth_infos else None
 
     def pairs(self) -> list[Pair]:
         """Each colour image with the depth image of its time."""
@@ -73,6 +78,10 @@ class BagIndex:
             Pair(index=index, depth=depth if depth >= 0 else None, stamp_ns=stamp)
             for index, (depth, stamp) in enumerate(zip(partners, self.color_ns, strict=True))
         ]
+
+
+def _in_force(infos: list[Info], stamp_ns: int) -> Info:
+    return infos[max(bisect_right(infos, stamp_ns, key=lambda info: info.stamp_ns) - 1, 0)]
 
 
 def find_topics(bag: Bag) -> CameraTopics:
@@ -111,18 +120,23 @@ def read_index(bag: Bag, topics: CameraTopics) -> BagIndex:
     """Walk the whole bag once; raises ValueError where no CameraInfo can be read."""
     index = BagIndex()
     stamps = {topics.color.name: index.color_ns, topics.depth.name: index.depth_ns}
-    for topic, raw in bag.messages({*stamps, topics.camera_info, *bag.topics_of(TFMessage.__msgtype__)}):
+    infos = {topics.camera_info: (index.infos, topics.rectified)}
+    if topics.depth_camera_info is not None:
+        infos[topics.depth_camera_info] = index.depth_infos, topics.depth_rectified
+    for topic, raw in bag.messages({*stamps, *infos, *bag.topics_of(TFMessage.__msgtype__)}):
         try:
             if topic in stamps:
                 stamps[topic].append(0)  # counted even where its stamp cannot be read
                 stamps[topic][-1] = header_stamp_ns(raw)
-            elif topic == topics.camera_info:
-                index.infos.append(_read_info(raw, rectified=topics.rectified))
+            elif topic in infos:
+                found, rectified = infos[topic]
+                found.append(_read_info(raw, rectified=rectified))
             else:
                 _read_transforms(raw, index, fixed=topic.endswith("tf_static"))
         except Rejected as rejected:
             index.dropped[rejected.reason] += 1
-    index.infos.sort(key=lambda info: info.stamp_ns)
+    for found, _ in infos.values():
+        found.sort(key=lambda info: info.stamp_ns)
     if not index.infos:
         raise ValueError(f"{bag.path}: no message of {topics.camera_info} can be read")
     return index

@@ -4,7 +4,8 @@ The rule, in order. Colour: a topic with a colour encoding whose name speaks of 
 depth or infrared; those that say rgb or color first, raw before compressed, then by name. Depth: a topic with a
 depth encoding whose name speaks of depth; those that share most of their name with the colour topic's namespaces
 first, then those that say aligned or registered, raw before compressed, then by name. Intrinsics: the
-`camera_info` beside the colour topic, else beside the depth topic, which is registered to colour.
+`camera_info` beside the colour topic, else beside the depth topic, which is registered to colour. Where depth is in a
+frame of its own, the `camera_info` beside it tells of the depth camera.
 """
 
 from collections.abc import Collection
@@ -35,11 +36,18 @@ class CameraTopics:
     color: ImageTopic
     depth: ImageTopic
     camera_info: str
+    depth_camera_info: str | None = None
+    """Of a depth camera of its own; None where there is none, and depth is registered to colour."""
 
     @property
     def rectified(self) -> bool:
         """Whether the driver removed the lens distortion already: CameraInfo's D then tells of another image."""
         return "image_rect" in self.color.name
+
+    @property
+    def depth_rectified(self) -> bool:
+        """The same of the depth camera."""
+        return "image_rect" in self.depth.name
 
 
 def choose_topics(images: list[ImageTopic], camera_infos: Collection[str]) -> CameraTopics:
@@ -52,9 +60,12 @@ def choose_topics(images: list[ImageTopic], camera_infos: Collection[str]) -> Ca
         raise ValueError(f"no {missing} topic that can be read; image topics: {there}")
     color = colors[0]
     depth = min(depths, key=lambda image: _depth_rank(image, color))
-    for image in (color, depth):
-        if (info := f"{_namespace(image.name)}/camera_info") in camera_infos:
-            return CameraTopics(color=color, depth=depth, camera_info=info)
+    beside = {image: f"{_namespace(image.name)}/camera_info" for image in (color, depth)}
+    own = depth.frame_id != color.frame_id and beside[depth] != beside[color] and beside[color] in camera_infos
+    for info in beside.values():
+        if info in camera_infos:
+            of_depth = beside[depth] if own and beside[depth] in camera_infos else None
+            return CameraTopics(color=color, depth=depth, camera_info=info, depth_camera_info=of_depth)
     raise ValueError(f"no {_namespace(color.name)}/camera_info; CameraInfo topics: {sorted(camera_infos) or 'none'}")
 
 

@@ -82,8 +82,24 @@ def undistort(color: ndarray, depth: ndarray, calibration: Calibration) -> tuple
             f"depth is {depth.shape[1]}x{depth.shape[0]} but colour is {color.shape[1]}x{color.shape[0]}: "
             "give depth registered to colour",
         )
-    u, v = _undistortion_map(calibration, color.shape[1], color.shape[0])
-    return cv2.remap(color, u, v, cv2.INTER_LINEAR), cv2.remap(depth, u, v, cv2.INTER_NEAREST)
+    return undistort_color(color, calibration), undistort_depth(depth, calibration)
+
+
+def undistort_color(color: ndarray, calibration: Calibration) -> ndarray:
+    """The colour half of `undistort`."""
+    return _undistorted(color, calibration, cv2.INTER_LINEAR)
+
+
+def undistort_depth(depth: ndarray, calibration: Calibration) -> ndarray:
+    """The depth half of `undistort`."""
+    return _undistorted(depth, calibration, cv2.INTER_NEAREST)
+
+
+def _undistorted(image: ndarray, calibration: Calibration, interpolation: int) -> ndarray:
+    if not calibration.distorts:
+        return image
+    u, v = _undistortion_map(calibration, image.shape[1], image.shape[0])
+    return cv2.remap(image, u, v, interpolation)
 
 
 @lru_cache(maxsize=4)

@@ -3,7 +3,7 @@
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from ovseg3r_core.checks import Rejected, check_images, check_pose
 from ovseg3r_core.sequences.calibration import TUM_CAMERAS, Calibration, resample, undistort
 from ovseg3r_core.sequences.images import read_color, read_depth
 from ovseg3r_core.sequences.prefetch import or_reason, prefetch
+from ovseg3r_core.sequences.registration import DepthCamera, Extrinsics, to_color
 from ovseg3r_core.types import Frame, RgbdFrame
 
 _NOMINAL_RATE_HZ = 30.0
@@ -44,6 +45,8 @@ class FolderSequence:
     depth_unit_m: float = 0.001
     depth_calibration: Calibration | None = None
     """The depth camera's own, where it differs: colour of another size is then resampled to its grid."""
+    extrinsics: Extrinsics | None = None
+    """Where the cameras do not sit at one place: depth is then registered to colour."""
 
     def __len__(self) -> int:
         return len(self.files)
@@ -64,8 +67,7 @@ class FolderSequence:
     def _frame(self, files: FrameFiles) -> Frame:
         if files.pose is None:
             raise Rejected("no_pose", f"{files.color}: the recording has no poses")
-        T_map_camera = files.pose()
-        return self._images(files).posed(T_map_camera)
+        return self._images(files).posed(of_color(files.pose(), self.extrinsics))
 
     def _images(self, files: FrameFiles) -> RgbdFrame:
         if files.depth is None:
@@ -77,6 +79,7 @@ class FolderSequence:
             depth=read_depth(files.depth),
             color_calibration=self.calibration,
             depth_calibration=self.depth_calibration,
+            extrinsics=self.extrinsics,
             depth_unit_m=self.depth_unit_m,
             name=f"{files.color} with {files.depth}",
         )
@@ -92,10 +95,12 @@ def registered_images(
     depth_calibration: Calibration | None,
     depth_unit_m: float,
     name: str,
+    extrinsics: Extrinsics | None = None,
 ) -> RgbdFrame:
-    """Checked images on the depth camera's grid, of two cameras at (nearly) one place.
+    """Checked images of two cameras on one grid.
 
-    Where both images are of one size, colour's intrinsics hold for both, as in an exported scan.
+    Cameras at (nearly) one place: colour is resampled to the depth camera's grid; where both images are of one size,
+    colour's intrinsics hold for both, as in an exported scan. With extrinsics depth is registered to colour.
 
     Args:
         depth_calibration: None where there is no camera of depth's own.
@@ -103,7 +108,11 @@ def registered_images(
     """
     calibration, (height, width) = color_calibration, depth.shape
     try:
-        if depth_calibration is not None and color.shape[:2] != depth.shape:
+        if depth_calibration is not None and extrinsics is not None:
+            depth_camera = DepthCamera(calibration=depth_calibration, T_color_depth=extrinsics.T_color_depth)
+            color, depth = to_color(color, depth, calibration, depth_camera, depth_unit_m)
+            calibration, (height, width) = replace(calibration, distortion=()), depth.shape
+        elif depth_calibration is not None and color.shape[:2] != depth.shape:
             calibration = depth_calibration
             color = resample(color, color_calibration, calibration, width, height)
         color, depth = undistort(color, depth, calibration)
@@ -117,6 +126,11 @@ def registered_images(
         )
     except Rejected as rejected:
         raise Rejected(rejected.reason, f"{rejected} ({name})") from rejected
+
+
+def of_color(T_map_device: Float64[ndarray, "4 4"], extrinsics: Extrinsics | None) -> Float64[ndarray, "4 4"]:
+    """The colour camera's pose from that of its device."""
+    return T_map_device if extrinsics is None else T_map_device @ extrinsics.T_device_color
 
 
 def nominal_stamp_s(number: int) -> float:

@@ -14,11 +14,12 @@ from ovseg3r_core.sequences.bag_storage import STORAGE_SUFFIXES, Bag
 from ovseg3r_core.sequences.bag_topics import CameraTopics
 from ovseg3r_core.sequences.calibration import undistort
 from ovseg3r_core.sequences.prefetch import or_reason, prefetch
+from ovseg3r_core.sequences.registration import DepthCamera, place_of_depth, to_color
 from ovseg3r_core.types import Frame, RgbdFrame
 
 NEEDS = (
-    "a rosbag2 folder or a .mcap or .db3 file with colour and registered depth images (raw or compressed), "
-    "CameraInfo, and /tf and /tf_static if there are poses"
+    "a rosbag2 folder or a .mcap or .db3 file with colour and depth images (raw or compressed), CameraInfo, of "
+    "depth too and its place on /tf_static where it is not registered, and /tf and /tf_static if there are poses"
 )
 
 Loaded = TypeVar("Loaded")
@@ -49,7 +50,7 @@ def open_bag(path: Path, frames: slice) -> "RosbagSequence":
     the camera; both are logged. A bag that was cut is read as far as it goes, and its last item is the
     `Rejected("bad_bag")` that says so.
 
-    A bag whose transforms do not name the camera's frame has no poses.
+    A bag whose transforms do not tell where the camera's frame is has no poses.
 
     Raises:
         ValueError: the bag cannot be read at all, or lacks a topic.
@@ -61,8 +62,9 @@ def open_bag(path: Path, frames: slice) -> "RosbagSequence":
     if index.dropped:
         logger.warning("%s: messages that cannot be read: %s", path, dict(index.dropped))
     if topics.color.frame_id != topics.depth.frame_id:
+        seen = "registered with" if index.depth_infos else "taken as registered: there is no"
         frames_ids = topics.depth.frame_id, topics.color.frame_id
-        logger.warning("%s: depth is in frame %s but colour in %s: taken as registered", path, *frames_ids)
+        logger.warning("%s: depth is in frame %s but colour in %s: %s its CameraInfo", path, *frames_ids, seen)
     return RosbagSequence(bag, topics, index, index.pairs()[frames])
 
 
@@ -72,9 +74,9 @@ class RosbagSequence:
     def __init__(self, bag: Bag, topics: CameraTopics, index: BagIndex, pairs: list[Pair]) -> None:
         self._bag, self._topics, self._index, self._pairs = bag, topics, index, pairs
         self._camera_frame = topics.color.frame_id
-        if not index.tf.knows(self._camera_frame):
+        if not index.tf.places(self._camera_frame):
             self._map_frame = None
-            logger.info("%s: no transform names the camera's frame %s: no poses", bag.path, self._camera_frame)
+            logger.info("%s: no transform tells where the frame %s is: no poses", bag.path, self._camera_frame)
             return
         self._map_frame = index.tf.fixed_frame(self._camera_frame)
         motion = "moves" if index.tf.moves(self._map_frame, self._camera_frame) else "never moves"
@@ -82,7 +84,7 @@ class RosbagSequence:
 
     @property
     def has_poses(self) -> bool:
-        """Whether any transform names the camera's frame."""
+        """Whether transforms tell where the camera is."""
         return self._map_frame is not None
 
     @property
@@ -144,7 +146,7 @@ class RosbagSequence:
     def _frame(self, raw: _RawPair) -> Frame:
         if self._map_frame is None:
             raise Rejected(
-                "no_pose", f"no transform on /tf or /tf_static names the camera's frame {self._camera_frame}"
+                "no_pose", f"no transform on /tf or /tf_static tells where the camera's frame {self._camera_frame} is"
             )
         T_map_camera = self._index.tf.lookup(self._map_frame, self._camera_frame, raw.pair.stamp_ns)
         return self._images(raw).posed(check_pose(T_map_camera))
@@ -156,7 +158,11 @@ class RosbagSequence:
             raise info.problem or Rejected("bad_intrinsics", f"{self._topics.camera_info} cannot be read")
         color = read_image(raw.color, compressed=self._topics.color.compressed)
         depth = read_image(raw.depth, compressed=self._topics.depth.compressed)
-        color, depth = undistort(color, depth, info.calibration)
+        depth_camera = self._depth_camera(stamp_ns)
+        if depth_camera is not None:
+            color, depth = to_color(color, depth, info.calibration, depth_camera)
+        else:
+            color, depth = undistort(color, depth, info.calibration)
         width, height = info.size if all(info.size) else (color.shape[1], color.shape[0])
         return check_images(
             index=raw.pair.index,
@@ -165,6 +171,17 @@ class RosbagSequence:
             depth=depth,
             camera=info.calibration.camera(width, height),
         )
+
+    def _depth_camera(self, stamp_ns: int) -> DepthCamera | None:
+        """The depth camera of a time; None where depth is registered to colour already."""
+        info = self._index.depth_info_at(stamp_ns)
+        if info is None:
+            return None
+        if info.calibration is None:
+            raise info.problem or Rejected("bad_intrinsics", f"{self._topics.depth_camera_info} cannot be read")
+        depth_frame = self._topics.depth.frame_id
+        T_color_depth = place_of_depth(self._index.tf.lookup, self._camera_frame, depth_frame, stamp_ns)
+        return DepthCamera(calibration=info.calibration, T_color_depth=T_color_depth, size=info.size)
 
     def _rejected(self, pair: Pair, why: Rejected) -> Rejected:
         return Rejected(why.reason, f"{self._bag.path}, frame {pair.index} at {pair.stamp_ns / 1e9:.3f} s: {why}")

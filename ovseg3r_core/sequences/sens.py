@@ -7,7 +7,6 @@ follows the last frame (inertial measurements) is not read.
 """
 
 import io
-import logging
 import struct
 import zlib
 from collections.abc import Iterator
@@ -21,9 +20,10 @@ from numpy import ndarray
 
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.sequences.calibration import Calibration
-from ovseg3r_core.sequences.folder import nominal_stamp_s, pose_from_numbers, registered_images
+from ovseg3r_core.sequences.folder import nominal_stamp_s, of_color, pose_from_numbers, registered_images
 from ovseg3r_core.sequences.images import NO_READING, decode_color
 from ovseg3r_core.sequences.prefetch import or_reason, prefetch
+from ovseg3r_core.sequences.registration import Extrinsics, read_extrinsics
 from ovseg3r_core.types import Frame, RgbdFrame
 
 NEEDS = "one .sens file (version 4, JPEG or PNG colour, deflated or plain 16-bit depth), or a folder with one"
@@ -34,8 +34,6 @@ _PLAIN_DEPTH, _DEFLATED_DEPTH = 0, 1
 _MAX_NAME, _MAX_SIDE_PX, _MAX_FRAMES, _MAX_IMAGE_BYTES = 4096, 16384, 10**6, 1 << 28
 _OF_FRAME = struct.Struct("<16f4Q")
 
-logger = logging.getLogger(__name__)
-
 
 def recognises(path: Path) -> bool:
     """Whether the path is a stream, or a folder with just one."""
@@ -45,8 +43,9 @@ def recognises(path: Path) -> bool:
 def open_sens(path: Path, frames: slice) -> "SensSequence":
     """Index a stream: its header, and where each frame begins. The images are read when their turn comes.
 
-    Colour of another size is resampled to the depth camera's grid, as `scannet.py` does. A stream that ends early
-    gives the frames that are whole, and then the `Rejected` that says so.
+    Colour of another size is resampled to the depth camera's grid, as `scannet.py` does; with extrinsics other than the
+    identity, which take each camera's coordinates to those of the device, depth is registered to colour. A stream
+    that ends early gives the frames that are whole, and then the `Rejected` that says so.
 
     Raises:
         Rejected: `bad_file` where it is no stream of version 4, or packs its images in a way that we do not read.
@@ -64,6 +63,8 @@ class SensHeader:
 
     color: Calibration
     depth: Calibration
+    extrinsics: Extrinsics | None
+    """Where the cameras do not sit at one place."""
     deflated: bool
     color_size: tuple[int, int]
     """Width and height, pixels."""
@@ -111,8 +112,8 @@ class SensSequence:
         return prefetch(or_reason(self._images), self.packed)
 
     def _frame(self, packed: PackedFrame) -> Frame:
-        T_map_camera = pose_from_numbers(packed.pose, self._name(packed))
-        return self._images(packed).posed(T_map_camera)
+        T_map_device = pose_from_numbers(packed.pose, self._name(packed))
+        return self._images(packed).posed(of_color(T_map_device, self.header.extrinsics))
 
     def _images(self, packed: PackedFrame) -> RgbdFrame:
         name = self._name(packed)
@@ -126,6 +127,7 @@ class SensSequence:
             depth=_decode_depth(depth, self.header, name),
             color_calibration=self.header.color,
             depth_calibration=self.header.depth,
+            extrinsics=self.header.extrinsics,
             depth_unit_m=self.header.depth_unit_m,
             name=name,
         )
@@ -151,11 +153,10 @@ def _read_header(file: BinaryIO, stream: Path) -> SensHeader:
     (units_a_metre,) = _unpack("<f", file, stream)
     (frames,) = _unpack("<Q", file, stream)
     _check_header(stream, color_packing, depth_packing, sizes, units_a_metre, frames)
-    if not np.allclose(matrices[1::2], np.eye(4), atol=1e-3):
-        logger.warning("%s: extrinsics that are not the identity are left out, as in SensReader's export", stream)
     return SensHeader(
         color=_calibration(matrices[0], stream),
         depth=_calibration(matrices[2], stream),
+        extrinsics=read_extrinsics(matrices[1], matrices[3], str(stream)),
         deflated=depth_packing == _DEFLATED_DEPTH,
         color_size=(sizes[0], sizes[1]),
         depth_size=(sizes[2], sizes[3]),

@@ -98,6 +98,21 @@ class TfBuffer:
             chain = self._chain(_plain(frame))
         return next((name for name in _FIXED_FRAMES if name in chain), chain[-1])
 
+    def places(self, frame: str) -> bool:
+        """Whether transforms tell where a frame is: it hangs on a map, or moves in what it hangs on.
+
+        A driver alone gives the places of a camera's parts to one another, and no place of the camera.
+        """
+        if not self.knows(frame):
+            return False
+        fixed = self.fixed_frame(frame)
+        return fixed in _FIXED_FRAMES or self.moves(fixed, frame)
+
+    def ancestors(self, frame: str) -> list[str]:
+        """The frame, what it hangs on, and so on to the root of its tree."""
+        with self._lock:
+            return self._chain(_plain(frame))
+
     def newest_ns(self, target: str, source: str) -> int | None:
         """The time up to which all transforms between two frames are known; None where none of them moves.
 

@@ -23,6 +23,9 @@ _PATIENCE_PERIOD_S = 0.1  # how often waits are looked at when no pose comes
 class CameraInput:
     """Reads `color/image`, `depth/image` and `color/camera_info`, below the camera's name where it has one.
 
+    Where depth is in another frame than colour, `depth/camera_info` and the transform between both frames tell how it
+    is registered to colour.
+
     An image topic is read raw, or by a transport of its resolved name: `/compressed` for colour, `/compressedDepth`
     or `/compressed` for depth. Images whose topic says `image_rect` are taken as rectified (intrinsics of P); all
     others have those of K, and the distortion D is removed. A CameraInfo that was sent once and latched is heard.
@@ -49,7 +52,10 @@ class CameraInput:
         prefix = f"{name}/" if name else ""
         color = _image_candidates(node, f"{prefix}color/image", ("compressed",), config.transport)
         depth = _image_candidates(node, f"{prefix}depth/image", ("compressedDepth", "compressed"), config.transport)
-        info = (Candidate(topic=node.resolve_topic_name(f"{prefix}color/camera_info"), kind=CameraInfo),)
+        info, depth_info = (
+            Candidate(topic=node.resolve_topic_name(f"{prefix}{kind}/camera_info"), kind=CameraInfo)
+            for kind in ("color", "depth")
+        )
         self._node, self._poses, self._config = node, poses, config
         self._pipeline = CameraPipeline(
             name=name,
@@ -59,23 +65,28 @@ class CameraInput:
             on_jump=on_jump,
             now_ns=lambda: node.get_clock().now().nanoseconds,
             rectified="image_rect" in color[0].topic,
+            depth_rectified="image_rect" in depth[0].topic,
+            depth_info_comes=lambda: node.count_publishers(depth_info.topic) > 0,
         )
         poses.add_listener(self._pipeline.advance)
-        self._info = self._subscribe(info, lambda raw, _: self._pipeline.take_info(raw), callback_group, "auto")
+        self._info = self._subscribe((info,), lambda raw, _: self._pipeline.take_info(raw), callback_group, "auto")
+        self._depth_info = self._subscribe(
+            (depth_info,), lambda raw, _: self._pipeline.take_depth_info(raw), callback_group, "auto"
+        )
         self._images: dict[Kind, AutoSubscription] = {
             "color": self._subscribe(color, self._take("color"), callback_group),
             "depth": self._subscribe(depth, self._take("depth"), callback_group),
         }
         self._timer = steady_timer(node, _PATIENCE_PERIOD_S, self._pipeline.advance, callback_group)
 
-    def reset(self) -> None:
-        """Forget what is known of time and place, as after a jump of time."""
-        self._pipeline.reset()
+    def reset(self, reason: str = "time_jump") -> None:
+        """Forget what is known of time and place; what waits is counted under the reason."""
+        self._pipeline.reset(reason)
 
     def destroy(self) -> None:
         """Stop reading; nothing is delivered any more when this returns."""
         self._node.destroy_timer(self._timer)
-        for subscription in (*self._images.values(), self._info):
+        for subscription in (*self._images.values(), self._info, self._depth_info):
             subscription.destroy()
         self._poses.remove_listener(self._pipeline.advance)
         self._pipeline.close()
@@ -86,8 +97,10 @@ class CameraInput:
         color = _with_topic(health.color, self._images["color"])
         depth = _with_topic(health.depth, self._images["depth"])
         info = _with_topic(health.camera_info, self._info)
+        depth_info = _with_topic(health.depth_camera_info, self._depth_info)
         gate = self._no_pair(color, depth) if health.gate == NO_PAIR_YET else health.gate
-        return replace(health, color=color, depth=depth, camera_info=info, gate=gate)
+        streams = {"color": color, "depth": depth, "camera_info": info, "depth_camera_info": depth_info}
+        return replace(health, **streams, gate=gate)
 
     def _no_pair(self, color: StreamHealth, depth: StreamHealth) -> str:
         silent = [

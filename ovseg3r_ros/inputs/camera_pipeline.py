@@ -14,10 +14,11 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from ovseg3r_core.checks import Rejected
+from ovseg3r_core.sequences.registration import place_of_depth
 from ovseg3r_core.types import Frame
 from ovseg3r_ros.config import InputConfig
 from ovseg3r_ros.inputs.calibrations import Calibrations
-from ovseg3r_ros.inputs.frame_loader import FrameLoader, ImageMessage
+from ovseg3r_ros.inputs.frame_loader import DepthPlace, FrameLoader, ImageMessage, ImagePair
 from ovseg3r_ros.inputs.gate import StartGate, check_clock
 from ovseg3r_ros.inputs.headers import read_header
 from ovseg3r_ros.inputs.health import CameraHealth, StreamHealth
@@ -35,6 +36,9 @@ OnJump = Callable[[str, float], None]
 
 _MOST_WAITING = 64  # pairs of 640x480 that wait for their pose hold 100 MB then
 
+STREAMS = ("color", "depth", "camera_info", "depth_camera_info")
+_NOT_READY = ("no_calibration", "no_extrinsics")  # what is bad may be judged by a newer one when the frame is loaded
+
 logger = logging.getLogger(__name__)
 
 
@@ -47,6 +51,8 @@ class CameraPipeline:
         on_jump: is told that stamps went back, before the image that shows it is taken.
         now_ns: the node's time, which may be that of a simulation.
         rectified: whether the colour images have no lens distortion left.
+        depth_rectified: the same of depth, where it comes from a camera of its own.
+        depth_info_comes: whether somebody publishes the CameraInfo of depth.
     """
 
     def __init__(
@@ -59,16 +65,20 @@ class CameraPipeline:
         on_jump: OnJump,
         now_ns: Callable[[], int],
         rectified: bool,
+        depth_rectified: bool = False,
+        depth_info_comes: Callable[[], bool] = lambda: False,
     ) -> None:
         self._name, self._sensor = name, name or "camera"
         self._poses, self._deliver, self._on_jump, self._now_ns = poses, deliver, on_jump, now_ns
         self._lock = Lock()
         self._received: Counter[str] = Counter()
-        self._refused: dict[str, Counter[str]] = {stream: Counter() for stream in ("color", "depth", "camera_info")}
+        self._refused: dict[str, Counter[str]] = {stream: Counter() for stream in STREAMS}
         self._jumps: dict[Kind, StampJumps] = {"color": StampJumps(), "depth": StampJumps()}
         self._matcher: StampMatcher[ImageMessage] = StampMatcher(slop_s=config.pair_slop_s, queue=config.pair_queue)
         self._calibrations = Calibrations(rectified=rectified)
-        self._waiting: WaitingRoom[Pair[ImageMessage]] = WaitingRoom(wait_s=config.pose_wait_s, limit=_MOST_WAITING)
+        self._depth_calibrations = Calibrations(rectified=depth_rectified)
+        self._depth_info_comes = depth_info_comes
+        self._waiting: WaitingRoom[ImagePair] = WaitingRoom(wait_s=config.pose_wait_s, limit=_MOST_WAITING)
         self._guard = PoseGuard(
             max_speed_mps=config.max_speed_mps,
             max_turn_radps=config.max_turn_radps,
@@ -76,7 +86,7 @@ class CameraPipeline:
         )
         self._gate = StartGate()
         self._dropped: Counter[str] = Counter()
-        self._delivered = 0
+        self._pairs = self._delivered = 0
         self._last_drop = ""
         self._camera_frame = ""
         self._closed = False
@@ -107,13 +117,12 @@ class CameraPipeline:
             self._advance(now_ns)
 
     def take_info(self, raw: bytes) -> None:
-        """A serialised CameraInfo has come."""
-        with self._lock:
-            self._received["camera_info"] += 1
-            try:
-                self._calibrations.add(raw)
-            except Rejected as why:
-                self._drop(self._refused["camera_info"], why)
+        """A serialised CameraInfo of the colour camera has come."""
+        self._take_info("camera_info", self._calibrations, raw)
+
+    def take_depth_info(self, raw: bytes) -> None:
+        """A serialised CameraInfo of the depth camera has come."""
+        self._take_info("depth_camera_info", self._depth_calibrations, raw)
 
     def advance(self) -> None:
         """Let the pairs go on whose pose has come, and those go that have waited too long."""
@@ -123,10 +132,10 @@ class CameraPipeline:
         with self._lock:
             self._advance(now_ns)
 
-    def reset(self) -> None:
-        """Forget what is known of time and place, as after a jump of time; what waits is counted as `time_jump`."""
+    def reset(self, reason: str = "time_jump") -> None:
+        """Forget what is known of time and place; what waits is counted under the reason."""
         with self._lock:
-            self._clear("time_jump")
+            self._clear(reason)
 
     def close(self) -> None:
         """Take nothing any more; what waits is counted as `stopped`."""
@@ -143,6 +152,7 @@ class CameraPipeline:
                 color=self._image_health("color"),
                 depth=self._image_health("depth"),
                 camera_info=self._stream_health("camera_info"),
+                depth_camera_info=self._stream_health("depth_camera_info"),
                 paired=self._matcher.paired,
                 delivered=self._delivered,
                 dropped=+self._dropped,
@@ -153,27 +163,63 @@ class CameraPipeline:
                 relocations=self._guard.relocations,
             )
 
+    def _take_info(self, stream: str, calibrations: Calibrations, raw: bytes) -> None:
+        with self._lock:
+            self._received[stream] += 1
+            try:
+                calibrations.add(raw)
+            except Rejected as why:
+                self._drop(self._refused[stream], why)
+
     def _take_pair(self, pair: Pair[ImageMessage], now_ns: int) -> None:
         if pair.color.frame_id != self._camera_frame:
             self._take_frame_id(pair)
         try:
+            depth_place = self._depth_place(pair)
             self._calibrations.at(pair.stamp_ns)
         except Rejected as why:
-            if why.reason == "no_calibration":  # a bad one is judged when the frame is loaded, by a newer one maybe
+            if why.reason in _NOT_READY:
                 self._drop_pair(why)
                 return
-        self._waiting.add(pair.stamp_ns, now_ns, pair)
+            depth_place = None
+        images = ImagePair(
+            sensor=self._sensor,
+            number=self._pairs,
+            stamp_ns=pair.stamp_ns,
+            color=pair.color,
+            depth=pair.depth,
+            calibrations=self._calibrations,
+            depth_place=depth_place,
+        )
+        self._pairs += 1
+        self._poses.observe(pair.color.frame_id, images)
+        self._waiting.add(pair.stamp_ns, now_ns, images)
+
+    def _depth_place(self, pair: Pair[ImageMessage]) -> DepthPlace | None:
+        """Where the depth camera is; None where depth is registered to colour, or nothing speaks against that."""
+        color, depth = pair.color.frame_id, pair.depth.frame_id
+        if depth == color:
+            return None
+        if not self._received["depth_camera_info"]:
+            if self._depth_info_comes():
+                raise Rejected("no_calibration", f"depth is in frame {depth!r}, and its CameraInfo has not come yet")
+            return None
+        return DepthPlace(
+            calibrations=self._depth_calibrations,
+            T_color_depth=place_of_depth(self._poses.lookup, color, depth, pair.stamp_ns),
+        )
 
     def _take_frame_id(self, pair: Pair[ImageMessage]) -> None:
         self._camera_frame = pair.color.frame_id
-        if pair.depth.frame_id != pair.color.frame_id:
+        if pair.depth.frame_id != pair.color.frame_id and not self._depth_info_comes():
             logger.warning(
-                "%s: depth is in frame %r but colour in %r: taken as registered to colour",
+                "%s: depth is in frame %r but colour in %r, and depth/camera_info is not published: taken as "
+                "registered to colour",
                 *(self._sensor, pair.depth.frame_id, pair.color.frame_id),
             )
 
     def _advance(self, now_ns: int) -> None:
-        for stamp_ns, pair, pose in self._waiting.leave(now_ns, self._pose_of):
+        for stamp_ns, images, pose in self._waiting.leave(now_ns, self._pose_of):
             if isinstance(pose, Rejected):
                 self._drop_pair(pose)
                 continue
@@ -182,23 +228,15 @@ class CameraPipeline:
             except Rejected as why:
                 self._drop_pair(why)
                 continue
-            self._pass(stamp_ns, pair, pose)
+            self._pass(stamp_ns, images, pose)
         if self._waiting.waits_for is not None:
             self._gate.refused(self._waiting.waits_for)
 
-    def _pose_of(self, stamp_ns: int, pair: Pair[ImageMessage]) -> Float64[ndarray, "4 4"]:
-        return self._poses.T_map_camera(pair.color.frame_id, stamp_ns)
+    def _pose_of(self, stamp_ns: int, images: ImagePair) -> Float64[ndarray, "4 4"]:
+        return self._poses.T_map_camera(images.color.frame_id, stamp_ns)
 
-    def _pass(self, stamp_ns: int, pair: Pair[ImageMessage], T_map_camera: Float64[ndarray, "4 4"]) -> None:
-        frame = FrameLoader(
-            sensor=self._sensor,
-            index=self._delivered,
-            stamp_ns=stamp_ns,
-            color=pair.color,
-            depth=pair.depth,
-            calibrations=self._calibrations,
-            T_map_camera=T_map_camera,
-        )
+    def _pass(self, stamp_ns: int, images: ImagePair, T_map_camera: Float64[ndarray, "4 4"]) -> None:
+        frame = FrameLoader(index=self._delivered, images=images, T_map_camera=T_map_camera)
         self._gate.passed()
         self._delivered += 1
         self._deliver(self._sensor, stamp_ns, frame.load)
@@ -218,7 +256,8 @@ class CameraPipeline:
         self._dropped[reason] += self._waiting.clear()
         self._guard.reset()
         self._gate.close()
-        self._calibrations.reset()
+        for calibrations in (self._calibrations, self._depth_calibrations):
+            calibrations.reset()
         for jumps in self._jumps.values():
             jumps.reset()
 

@@ -8,7 +8,7 @@ from rclpy.node import Node
 from ovseg3r_ros.config import InputConfig
 from ovseg3r_ros.inputs.camera_input import CameraInput
 from ovseg3r_ros.inputs.camera_pipeline import Deliver
-from ovseg3r_ros.inputs.health import CameraHealth, StreamHealth
+from ovseg3r_ros.inputs.health import CameraHealth, OdometryHealth, StreamHealth
 from ovseg3r_ros.inputs.poses import open_poses
 from ovseg3r_ros.inputs.time_jumps import TimeJumps
 
@@ -42,6 +42,17 @@ class Cameras:
     def pose_health(self) -> tuple[StreamHealth, ...]:
         """Of each topic that poses come from."""
         return self._poses.health()
+
+    def odometry_health(self) -> OdometryHealth | None:
+        """Of our own odometry; None where poses come from elsewhere."""
+        return self._poses.odometry_health()
+
+    def begin_anew(self) -> None:
+        """The map is being emptied: where poses are our own, another origin is chosen, and what waits is dropped."""
+        if self._poses.odometry_health() is not None:
+            self._poses.begin_anew()
+            for camera in self._cameras:
+                camera.reset("reset")
 
     def destroy(self) -> None:
         """Stop reading; nothing is delivered any more when this returns."""

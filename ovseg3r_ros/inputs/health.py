@@ -14,6 +14,7 @@ part of `received`.
 from collections import Counter
 from dataclasses import dataclass, field
 
+from ovseg3r_core.rolling import Summary
 from ovseg3r_ros.inputs.stamp_matcher import Kind
 
 
@@ -38,6 +39,24 @@ class StreamHealth:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OdometryHealth:
+    """Our own odometry, where the poses are its."""
+
+    placed: int
+    """Frames that got a pose."""
+    keyframes: int
+    """That frames are compared with."""
+    lost_for_s: float | None
+    """Since the first frame that could not be placed, of those since the last that could; None where the last could."""
+    why: str
+    """What was the matter with the last frame that could not be placed."""
+    took_s: Summary
+    """Seconds a frame, of the last minute."""
+    waiting: int
+    """Frames that wait to be placed."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class CameraHealth:
     """One camera."""
 
@@ -46,6 +65,8 @@ class CameraHealth:
     color: StreamHealth
     depth: StreamHealth
     camera_info: StreamHealth
+    depth_camera_info: StreamHealth = field(default_factory=StreamHealth)
+    """Of a depth camera of its own; nothing need come where depth is registered to colour."""
     paired: int
     delivered: int
     dropped: Counter[str]

@@ -1,4 +1,4 @@
-"""Where poses come from: the transform tree, odometry, or the pose of one body."""
+"""Where poses come from: the transform tree, our own odometry, or a topic with the poses of one body."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -14,9 +14,11 @@ from rclpy.node import Node
 from ovseg3r_core.checks import Rejected
 from ovseg3r_ros.config import InputConfig
 from ovseg3r_ros.inputs.body_poses import BodyPoses
+from ovseg3r_ros.inputs.frame_loader import ImagePair
 from ovseg3r_ros.inputs.health import StreamHealth
+from ovseg3r_ros.inputs.image_poses import ImagePoses
 from ovseg3r_ros.inputs.pose_messages import BodyPose, read_odometry, read_pose_stamped
-from ovseg3r_ros.inputs.pose_source import PoseSource
+from ovseg3r_ros.inputs.pose_source import Listeners, PoseNotYet, PoseSource
 from ovseg3r_ros.inputs.subscriptions import AutoSubscription, Candidate
 from ovseg3r_ros.inputs.transforms import Transforms
 
@@ -27,41 +29,46 @@ def open_poses(node: Node, config: InputConfig, callback_group: CallbackGroup) -
     """The source of poses that is configured; its topics are read in a mutually exclusive callback group.
 
     Raises:
-        ValueError: `camera_in_body` is given for a source or for cameras that it does not fit.
+        ValueError: `camera_in_body` or `pose_frame` is given for a source or for cameras that it does not fit.
     """
-    if config.camera_in_body and config.pose_source == "tf":
-        raise ValueError("camera_in_body is set, but pose_source tf takes the camera's place from /tf: leave it empty")
+    if config.camera_in_body and config.poses not in ("odometry_topic", "pose_topic"):
+        raise ValueError(
+            f"camera_in_body is set, but poses {config.poses} takes the camera's place from /tf: leave it empty"
+        )
     if config.camera_in_body and len(config.cameras) > 1:
         raise ValueError(
             f"camera_in_body gives one place, but there are {len(config.cameras)} cameras: leave it empty, "
             "and publish the place of each on /tf_static"
         )
-    if config.pose_source == "pose" and len(config.cameras) > 1:
-        raise ValueError(f"pose_source pose is that of one camera, but cameras is {list(config.cameras)}: use tf")
-    kinds = {"tf": TfPoses, "odometry": OdometryPoses, "pose": PoseStampedPoses}
-    return kinds[config.pose_source](node, config, callback_group)
+    if config.poses in ("odometry", "pose_topic") and len(config.cameras) > 1:
+        raise ValueError(f"poses {config.poses} is for one camera, but cameras is {list(config.cameras)}: use tf")
+    if config.pose_frame and config.poses != "odometry":
+        raise ValueError(
+            f"pose_frame is {config.pose_frame!r}, but poses {config.poses} publishes none: leave it empty"
+        )
+    kinds = {
+        "tf": TfPoses,
+        "odometry": ImagePoses,
+        "odometry_topic": OdometryPoses,
+        "pose_topic": PoseStampedPoses,
+    }
+    return kinds[config.poses](node, config, callback_group)
 
 
-class _Listeners:
-    """Whom to tell that poses have come."""
+class _TopicPoses(Listeners):
+    """Poses that somebody else publishes: images tell nothing here, and the map's origin is not ours."""
 
-    def __init__(self) -> None:
-        self._listeners: tuple[Callable[[], None], ...] = ()  # replaced, never changed: others may be walking it
+    def observe(self, camera_frame: str, images: ImagePair) -> None:
+        """See `PoseSource`."""
 
-    def add_listener(self, listener: Callable[[], None]) -> None:
-        """Call that whenever poses have come, in the thread that they come in."""
-        self._listeners = (*self._listeners, listener)
+    def begin_anew(self) -> None:
+        """See `PoseSource`."""
 
-    def remove_listener(self, listener: Callable[[], None]) -> None:
-        """No longer call that."""
-        self._listeners = tuple(other for other in self._listeners if other != listener)
-
-    def _tell(self) -> None:
-        for listener in self._listeners:
-            listener()
+    def odometry_health(self) -> None:
+        """See `PoseSource`."""
 
 
-class TfPoses(_Listeners):
+class TfPoses(_TopicPoses):
     """The camera's frame in the map by /tf and /tf_static."""
 
     def __init__(self, node: Node, config: InputConfig, callback_group: CallbackGroup) -> None:
@@ -72,8 +79,19 @@ class TfPoses(_Listeners):
         )
 
     def T_map_camera(self, camera_frame: str, stamp_ns: int) -> Float64[ndarray, "4 4"]:
+        """See `PoseSource`; where nothing connects the frames, the reason names the remedies."""
+        try:
+            return self._transforms.lookup(self._map_frame, camera_frame, stamp_ns)
+        except PoseNotYet as why:
+            if self._transforms.connects(self._map_frame, camera_frame):
+                raise
+            raise PoseNotYet(
+                f"{why}: localise the robot, or set poses:=odometry to find poses from the images"
+            ) from why
+
+    def lookup(self, target: str, source: str, stamp_ns: int) -> Float64[ndarray, "4 4"]:
         """See `PoseSource`."""
-        return self._transforms.lookup(self._map_frame, camera_frame, stamp_ns)
+        return self._transforms.lookup(target, source, stamp_ns)
 
     def newest_ns(self, camera_frame: str) -> int | None:
         """See `PoseSource`."""
@@ -92,7 +110,7 @@ class TfPoses(_Listeners):
         self._transforms.destroy()
 
 
-class _BodyPoseSource(_Listeners):
+class _BodyPoseSource(_TopicPoses):
     """The poses of a body from one topic; the transform tree is asked for what they leave open."""
 
     def __init__(
@@ -131,6 +149,10 @@ class _BodyPoseSource(_Listeners):
     def T_map_camera(self, camera_frame: str, stamp_ns: int) -> Float64[ndarray, "4 4"]:
         """See `PoseSource`."""
         return self._poses.T_map_camera(camera_frame, stamp_ns)
+
+    def lookup(self, target: str, source: str, stamp_ns: int) -> Float64[ndarray, "4 4"]:
+        """See `PoseSource`."""
+        return self._transforms.lookup(target, source, stamp_ns)
 
     def newest_ns(self, camera_frame: str) -> int | None:
         """See `PoseSource`; that of the body."""

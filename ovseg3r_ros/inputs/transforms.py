@@ -68,6 +68,18 @@ class Transforms:
                 raise PoseNotYet(str(why)) from why
             raise
 
+    def connects(self, target: str, source: str) -> bool:
+        """Whether any chain of transforms leads from one frame to the other."""
+        try:
+            self._buffer.newest_ns(target, source)
+        except Rejected:
+            return False
+        return True
+
+    def ancestors(self, frame: str) -> list[str]:
+        """The frame, what it hangs on, and so on to the root; raises `Rejected` where the tree has a loop."""
+        return self._buffer.ancestors(frame)
+
     def newest_ns(self, target: str, source: str) -> int | None:
         """The time up to which two frames are known; None where they are not connected or do not move."""
         try:
@@ -111,8 +123,7 @@ class Transforms:
             self._refused[fixed][why.reason] += 1
 
     def _can_still_come(self, target: str, source: str, stamp_ns: int) -> bool:
-        try:
-            newest_ns = self._buffer.newest_ns(target, source)
-        except Rejected:
-            return True  # not connected: the missing transform may be the next to come
+        if not self.connects(target, source):
+            return True  # the missing transform may be the next to come
+        newest_ns = self._buffer.newest_ns(target, source)
         return newest_ns is not None and stamp_ns > newest_ns

@@ -25,7 +25,7 @@ class WaitingRoom(Generic[Item]):
     Only the oldest is ever asked for: poses come in order of time too. Not for several threads at once.
 
     Args:
-        wait_s: how long an item waits for a pose that can still come.
+        wait_s: how long an item waits for a pose that can still come; for one that surely does it waits on.
         limit: items that wait; of more, the oldest leaves without a pose.
     """
 
@@ -72,6 +72,8 @@ class WaitingRoom(Generic[Item]):
         try:
             return pose_of(first.stamp_ns, first.item)
         except PoseNotYet as not_yet:
+            if not_yet.is_sure:
+                return not_yet
             waited_ns = now_ns - first.since_ns
             if waited_ns < self._wait_ns and len(self._queue) <= self._limit:
                 return not_yet

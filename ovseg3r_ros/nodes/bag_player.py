@@ -78,7 +78,7 @@ class BagPlayer(Node):
 def play_bag(arguments: argparse.Namespace, stop: threading.Event) -> None:
     """Play as the command line says; raises ValueError or TimeoutError where that is not possible."""
     bag = Bag(arguments.bag)
-    plays = plays_of(bag, find_topics(bag), arguments.camera)
+    plays = plays_of(bag, find_topics(bag), arguments.camera, with_tf=not arguments.without_tf)
     config = PlaybackConfig(
         rate=parse_rate(arguments.rate),
         start_s=arguments.start,
@@ -128,6 +128,7 @@ def parse_arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--duration", type=float, default=math.inf, help="seconds of the bag to play")
     parser.add_argument("--loop", action="store_true", help="begin again at the end, with the clock")
     parser.add_argument("--camera", default="", help="name of the camera in the node's parameter `cameras`")
+    parser.add_argument("--without-tf", action="store_true", help="withhold /tf; /tf_static is played")
     parser.add_argument("--wait", type=float, default=60.0, help="seconds to wait for subscribers; 0 for not at all")
     parser.add_argument("--keep-clock", action="store_true", help="let /clock run on after the end, until stopped")
     parser.add_argument(

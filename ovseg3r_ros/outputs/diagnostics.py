@@ -9,13 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
 from ovseg3r_core.rolling import Summary
-from ovseg3r_ros.inputs.health import CameraHealth, StreamHealth
+from ovseg3r_ros.inputs.health import CameraHealth, OdometryHealth, StreamHealth
 from ovseg3r_ros.outputs.judgements import (
     Judgement,
     MapHealth,
     PipelineHealth,
     judge_cameras,
     judge_map,
+    judge_odometry,
     judge_pipeline,
     judge_poses,
 )
@@ -30,6 +31,7 @@ def diagnostic_array(
     stamp_ns: int,
     cameras: Sequence[CameraHealth],
     poses: Sequence[StreamHealth],
+    odometry: OdometryHealth | None = None,
     pipeline: PipelineHealth,
     mapped: MapHealth,
     stale_after_s: float,
@@ -39,6 +41,7 @@ def diagnostic_array(
     Args:
         node: what the names of the statuses begin with.
         poses: the topics that poses come from.
+        odometry: where poses are our own.
         stale_after_s: a stream without a message for so long has stopped.
     """
     judged = zip(cameras, judge_cameras(cameras, stale_after_s), strict=True)
@@ -47,7 +50,14 @@ def diagnostic_array(
             _status(f"{node}: camera {_name(camera)}", _name(camera), judgement, camera_values(camera))
             for camera, judgement in judged
         ),
-        _status(f"{node}: poses", node, judge_poses(cameras, poses, stale_after_s), pose_values(cameras, poses)),
+        _status(
+            f"{node}: poses",
+            node,
+            judge_odometry(odometry, cameras, stale_after_s)
+            if odometry
+            else judge_poses(cameras, poses, stale_after_s),
+            pose_values(cameras, poses) | (odometry_values(odometry) if odometry else {}),
+        ),
         _status(f"{node}: pipeline", node, judge_pipeline(pipeline), pipeline_values(pipeline)),
         _status(f"{node}: map", node, judge_map(mapped), map_values(mapped)),
     ]
@@ -59,6 +69,8 @@ def camera_values(camera: CameraHealth) -> Values:
     values: Values = {}
     for kind, stream in (("color", camera.color), ("depth", camera.depth), ("camera_info", camera.camera_info)):
         values |= _stream_values(kind, stream)
+    if camera.depth_camera_info.received:
+        values |= _stream_values("depth_camera_info", camera.depth_camera_info)
     return values | {
         "paired": camera.paired,
         "delivered": camera.delivered,
@@ -76,6 +88,18 @@ def pose_values(cameras: Iterable[CameraHealth], sources: Iterable[StreamHealth]
     for source in sources:
         values |= _stream_values(source.topic, source)
     return values
+
+
+def odometry_values(health: OdometryHealth) -> Values:
+    """What odometry has placed, at what cost, and whether it is lost."""
+    return {
+        "odometry: placed": health.placed,
+        "odometry: keyframes": health.keyframes,
+        "odometry: waiting": health.waiting,
+        "odometry: lost for [s]": 0.0 if health.lost_for_s is None else health.lost_for_s,
+        "odometry: last frame not placed": health.why,
+        **_summary("odometry", "duration", health.took_s),
+    }
 
 
 def pipeline_values(health: PipelineHealth) -> Values:

@@ -6,7 +6,7 @@ from enum import IntEnum
 
 from ovseg3r_core.process import ProcessLoad
 from ovseg3r_core.rolling import Summary
-from ovseg3r_ros.inputs.health import CameraHealth, StreamHealth
+from ovseg3r_ros.inputs.health import CameraHealth, OdometryHealth, StreamHealth
 
 _LATE_S = 1.0  # frames older than that when they are fused: the machine does not keep up
 _WAITS_FOR_POSE = "waiting for the pose"
@@ -109,6 +109,24 @@ def judge_poses(cameras: Sequence[CameraHealth], sources: Sequence[StreamHealth]
         return Judgement(level=level, message="; ".join(missing))
     ages = [camera.pose_age_s for camera in sending if camera.pose_age_s is not None]
     return Judgement(level=Level.OK, message=f"poses up to {max(ages):.2f} s ago" if ages else "nothing moves")
+
+
+def judge_odometry(health: OdometryHealth, cameras: Sequence[CameraHealth], stale_after_s: float) -> Judgement:
+    """Whether our own odometry knows where the camera is; while it does not, nothing is mapped."""
+    if all(silence(camera, stale_after_s) for camera in cameras):
+        return Judgement(level=Level.STALE, message="no camera sends images to follow")
+    if health.lost_for_s is not None:
+        remedy = "bring the camera back to where it was" if health.placed else "show it more of the room"
+        return Judgement(
+            level=Level.ERROR if health.lost_for_s >= stale_after_s else Level.WARN,
+            message=f"lost for {health.lost_for_s:.1f} s, and nothing is mapped meanwhile: {remedy}, or call reset_map "
+            f"to begin anew ({health.why})",
+        )
+    if not health.placed:
+        return Judgement(level=Level.STALE, message="odometry has seen no image yet")
+    took = health.took_s
+    message = f"odometry places {took.rate_hz:.1f} frames a second, in {took.p50:.2f} s each"
+    return Judgement(level=Level.OK, message=message)
 
 
 def judge_pipeline(health: PipelineHealth) -> Judgement:

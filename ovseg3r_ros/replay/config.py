@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, get_args
 
 from ovseg3r_ros.replay.playback import PlaybackConfig
 
 RUNNING = "running"
+
+ReplayPoses = Literal["recorded", "odometry"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,6 +17,8 @@ class ReplayConfig:
 
     bag: Path
     playback: PlaybackConfig = field(default_factory=PlaybackConfig)
+    poses: ReplayPoses = "recorded"
+    """The bag's own on /tf, or withheld and found by the node's odometry."""
     camera: str = ""
     """Name of the camera in the node's parameter `cameras`; empty for the only one."""
     node: str = "perception"
@@ -32,3 +37,11 @@ class ReplayConfig:
     def ros_words(self) -> tuple[str, ...]:
         """The arguments of ROS as a command line has them."""
         return ("--ros-args", *self.ros_arguments) if self.ros_arguments else ()
+
+
+def parse_poses(text: str) -> ReplayPoses:
+    """Whose poses a replay is with; raises ValueError for anything else."""
+    for known in get_args(ReplayPoses):
+        if text == known:
+            return known
+    raise ValueError(f"--poses {text}: give recorded or odometry")

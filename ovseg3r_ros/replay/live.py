@@ -27,7 +27,7 @@ def replay_live(config: ReplayConfig, truth: GroundTruth | None, domain: int | N
     Raises:
         FileNotFoundError, ValueError: the bag or the node's program is not there, or cannot be used.
     """
-    facts = look_at(config.bag, config.camera)
+    facts = look_at(config.bag, config.camera, config.poses)
     if config.node == RUNNING:
         variables = user_environment(domain)
     else:

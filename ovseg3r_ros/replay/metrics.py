@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from ovseg3r_core.evaluation.against_truth import TruthMetrics
+from ovseg3r_core.evaluation.trajectory_error import TrajectoryError
 from ovseg3r_core.outputs import record_json
 from ovseg3r_core.types import ObjectRecord
 from ovseg3r_ros.replay.node_report import NodeReport
@@ -18,6 +19,8 @@ SCHEMA = 1
 """Goes up when a number changes its name or its meaning."""
 
 _WORKERS = 2  # that have a frame or a keyframe each in hand, which waits no more
+
+_LOST = ("lost", "no_shape", "empty_depth")  # the reasons why odometry gives no pose
 
 Ended = Literal["finished", "interrupted", "failed"]
 
@@ -163,6 +166,37 @@ class Identity:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OdometryMetrics:
+    """The node's own odometry, where the replay is without the bag's poses."""
+
+    placed: int
+    """Poses that it published."""
+    lost: int
+    """Frames that it looked at and could not place."""
+    compared: int
+    """Poses that the bag has too; errors are of these."""
+    ate_m: float | None
+    """Absolute trajectory error after the best rigid fit, root mean square; None for less than three poses."""
+    rpe_m: float | None
+    """Error of the step from each pose to the next."""
+    rpe_rad: float | None
+
+    @classmethod
+    def of(
+        cls, placed: int, dropped: Mapping[str, int], compared: int, error: TrajectoryError | None
+    ) -> "OdometryMetrics":
+        """From the node's counts, and the errors where the bag tells them."""
+        return cls(
+            placed=placed,
+            lost=sum(dropped.get(reason, 0) for reason in _LOST),
+            compared=compared,
+            ate_m=error.ate_m if error else None,
+            rpe_m=error.rpe_m if error else None,
+            rpe_rad=error.rpe_rad if error else None,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReplayMetrics:
     """The whole verdict."""
 
@@ -175,6 +209,8 @@ class ReplayMetrics:
     inputs: Inputs
     played: Played
     frames: Frames | None
+    odometry: OdometryMetrics | None
+    """None where the bag's poses were played."""
     maps_published: int
     map_frame: str | None
     object_count: int

@@ -68,11 +68,12 @@ class Recorded:
     data: bytes
 
 
-def plays_of(bag: Bag, topics: CameraTopics, camera: str = "") -> dict[str, Play]:
+def plays_of(bag: Bag, topics: CameraTopics, camera: str = "", *, with_tf: bool = True) -> dict[str, Play]:
     """For each topic of the bag that the node listens to, what it is published as.
 
     Args:
         camera: name of the camera in the node's parameter `cameras`; empty for the only one.
+        with_tf: whether what moves is told; what is fixed always is.
     """
     prefix = f"{camera}/" if camera else ""
     plays = {
@@ -80,8 +81,12 @@ def plays_of(bag: Bag, topics: CameraTopics, camera: str = "") -> dict[str, Play
         topics.depth.name: _play_image(f"{prefix}depth/image", topics.depth),
         topics.camera_info: Play(topic=f"{prefix}color/camera_info", kind=CameraInfo.__msgtype__),
     }
+    if topics.depth_camera_info is not None:
+        plays[topics.depth_camera_info] = Play(topic=f"{prefix}depth/camera_info", kind=CameraInfo.__msgtype__)
     for name in bag.topics_of(TFMessage.__msgtype__):
         fixed = name.endswith("tf_static")
+        if not (fixed or with_tf):
+            continue
         plays[name] = Play(topic=STATIC if fixed else "/tf", kind=TFMessage.__msgtype__, latched=fixed)
     return plays
 

@@ -13,6 +13,7 @@ from ovseg3r_ros.replay.environment import find_program
 _AT_RATE_MAX: dict[str, object] = {
     "diagnostics_period_s": 0.1,  # the player goes by what the node says, so the node has to say it often
     "queue_depth": 10,  # and no image may be overwritten by the next, since none comes too late
+    "odometry_queue": 10,
 }
 
 
@@ -34,6 +35,8 @@ def node_command(config: ReplayConfig, facts: BagFacts, maps: Path, *, with_trut
     }
     if config.camera:
         ours["cameras"] = [config.camera]
+    if config.poses == "odometry":
+        ours["poses"] = "odometry"
     if config.playback.rate is None:
         ours |= _AT_RATE_MAX
     words = [*_program(config.node), "--ros-args"]
@@ -56,6 +59,8 @@ def player_command(config: ReplayConfig) -> list[str]:
         words += ["--duration", str(play.duration_s)]
     if config.camera:
         words += ["--camera", config.camera]
+    if config.poses == "odometry":
+        words += ["--without-tf"]
     return [*words, *config.ros_words]
 
 

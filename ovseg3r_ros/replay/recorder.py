@@ -9,12 +9,14 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import GetState
+from nav_msgs.msg import Odometry
 from rclpy.client import Client
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import PointCloud2
 
+from ovseg3r_core.sequences.poses import pose_from_quaternion
 from ovseg3r_ros.latched import latched
 from ovseg3r_ros.msg import ObjectInstance, ObjectInstanceArray
 from ovseg3r_ros.replay.backlog import report_of
@@ -40,6 +42,7 @@ class Recorder(Node):
         self.create_subscription(ObjectInstanceArray, "instances", self._take_objects, latched())
         self.create_subscription(PointCloud2, "instance_cloud", self._take_cloud, latched())
         self.create_subscription(DiagnosticArray, "/diagnostics", self._take_diagnostics, 10)
+        self.create_subscription(Odometry, "odometry", self._take_odometry, 100)
         self._state = self.create_client(GetState, "perception/get_state")
         self._query = self.create_client(QueryObjects, "query_objects")
         self._texts = itertools.cycle(f"{kind} {thing}" for thing in _THINGS for kind in _KINDS)
@@ -77,6 +80,11 @@ class Recorder(Node):
 
     def _take_cloud(self, message: PointCloud2) -> None:
         self._recording.add_cloud(cloud_of(message))
+
+    def _take_odometry(self, message: Odometry) -> None:
+        t, q = message.pose.pose.position, message.pose.pose.orientation
+        T_map_frame = pose_from_quaternion((t.x, t.y, t.z), (q.x, q.y, q.z, q.w))
+        self._recording.add_pose(stamp_ns(message.header.stamp), message.child_frame_id, T_map_frame)
 
     def _take_diagnostics(self, message: DiagnosticArray) -> None:
         report = report_of(message)

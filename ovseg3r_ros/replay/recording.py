@@ -3,7 +3,7 @@
 import threading
 from dataclasses import dataclass
 
-from jaxtyping import Float32, Int32
+from jaxtyping import Float32, Float64, Int32
 from numpy import ndarray
 
 from ovseg3r_core.evaluation.identity import IdSwitches, LabelFlips
@@ -56,6 +56,8 @@ class Recording:
         self.query_s: list[float] = []
         """Answered queries."""
         self.unanswered = 0
+        self.trajectory: dict[int, tuple[str, Float64[ndarray, "4 4"]]] = {}
+        """What the node's odometry published: by stamp, the frame and its pose in the map."""
         self.report: NodeReport | None = None
         """What the node said last."""
         self.refusal: str | None = None
@@ -86,6 +88,11 @@ class Recording:
             self.cloud = cloud
             if self.switches is not None:
                 self.switches.add(cloud.xyz, cloud.instance)
+
+    def add_pose(self, stamp_ns: int, frame: str, T_map_frame: Float64[ndarray, "4 4"]) -> None:
+        """The node's odometry placed a frame."""
+        with self._news:
+            self.trajectory[stamp_ns] = frame, T_map_frame
 
     def add_report(self, report: NodeReport) -> None:
         """The node told how it is."""

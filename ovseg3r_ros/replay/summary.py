@@ -3,13 +3,14 @@
 from rich.text import Text
 
 from ovseg3r_core.evaluation.against_truth import TruthMetrics
-from ovseg3r_ros.replay.metrics import Frames, Latency, Percentiles, ReplayMetrics
+from ovseg3r_ros.replay.metrics import Frames, Latency, OdometryMetrics, Percentiles, ReplayMetrics
 
 
 def summary(metrics: ReplayMetrics) -> Text:
     """What was played, where the frames went, what was found, how long it took."""
     lines = [
         _frames(metrics.frames),
+        _odometry(metrics.odometry),
         f"map: {metrics.object_count} objects, published {metrics.maps_published} times"
         + (f", the first object after {metrics.first_object_s:.1f} s" if metrics.first_object_s is not None else ""),
         _truth(metrics.truth, metrics.identity.id_switches),
@@ -31,6 +32,13 @@ def _frames(frames: Frames | None) -> str:
         f"{frames.looked} of {frames.keyframes} keyframes looked at; dropped: {dropped}; "
         f"unexplained: {frames.unexplained}"
     )
+
+
+def _odometry(odometry: OdometryMetrics | None) -> str:
+    if odometry is None:
+        return ""
+    error = "" if odometry.ate_m is None else f"; {odometry.ate_m:.3f} m from the recorded way (ATE)"
+    return f"odometry: {odometry.placed} frames placed, {odometry.lost} lost{error}"
 
 
 def _truth(truth: TruthMetrics | None, switches: int | None) -> str:

@@ -25,7 +25,12 @@ FAILED, ERROR, INTERRUPTED = 1, 2, 130
 
 def replay(
     context: typer.Context,
-    bag: Annotated[Path, typer.Argument(help="A rosbag2 with colour, depth, CameraInfo and /tf.", show_default=False)],
+    bag: Annotated[
+        Path,
+        typer.Argument(
+            help="A rosbag2 with colour, depth, CameraInfo and, but for --poses odometry, /tf.", show_default=False
+        ),
+    ],
     out_path: Annotated[Path, typer.Option("--out", help="The metrics, as JSON.", show_default=False)],
     ground_truth: Annotated[
         Path | None, typer.Option(help="What is truly there: a PLY with `instance` a vertex, a ScanNet .txt, a folder.")
@@ -44,6 +49,9 @@ def replay(
     ] = None,
     start: Annotated[float, typer.Option(help="Seconds into the bag to begin at.")] = 0.0,
     duration: Annotated[float, typer.Option(help="Seconds of the bag to play.")] = math.inf,
+    poses: Annotated[
+        str, typer.Option(help="recorded, or odometry: the bag's /tf is withheld, and the node finds its way itself.")
+    ] = "recorded",
     camera: Annotated[str, typer.Option(help="Play as this camera of the node's parameter `cameras`.")] = "",
     node: Annotated[
         str, typer.Option(help="The node to start: perception, or a path; `running` for one that runs already.")
@@ -59,7 +67,7 @@ def replay(
     Objects, drops, delays, CPU and memory go into the JSON; with --ground-truth also what was found, missed and
     doubled. Exit code: 0 for a pass, 1 where a --min or --max is missed, 2 for an error, 130 when interrupted.
     """
-    from ovseg3r_ros.replay.config import ReplayConfig
+    from ovseg3r_ros.replay.config import ReplayConfig, parse_poses
     from ovseg3r_ros.replay.playback import PlaybackConfig, parse_rate
     from ovseg3r_ros.replay.thresholds import parse_thresholds
 
@@ -67,6 +75,7 @@ def replay(
     config = ReplayConfig(
         bag=bag,
         playback=PlaybackConfig(rate=parse_rate(rate), start_s=start, duration_s=duration),
+        poses=parse_poses(poses),
         camera=camera,
         node=node,
         parameters=tuple(param or ()),

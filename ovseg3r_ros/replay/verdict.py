@@ -3,12 +3,25 @@
 import math
 
 import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
 
+from ovseg3r_core.checks import Rejected
 from ovseg3r_core.evaluation.against_truth import Named, TruthMetrics, compare_with_truth
 from ovseg3r_core.evaluation.ground_truth import GroundTruth
+from ovseg3r_core.evaluation.trajectory_error import trajectory_error
 from ovseg3r_ros.replay.bag_facts import BagFacts
 from ovseg3r_ros.replay.config import RUNNING, ReplayConfig
-from ovseg3r_ros.replay.metrics import SCHEMA, Frames, Identity, Inputs, Played, ReplayMetrics, latency_of
+from ovseg3r_ros.replay.metrics import (
+    SCHEMA,
+    Frames,
+    Identity,
+    Inputs,
+    OdometryMetrics,
+    Played,
+    ReplayMetrics,
+    latency_of,
+)
 from ovseg3r_ros.replay.recording import PublishedCloud, Recording
 from ovseg3r_ros.replay.session import Outcome
 
@@ -20,7 +33,8 @@ def metrics_of(
 ) -> ReplayMetrics:
     """Everything that was measured, of a replay that finished or did not."""
     published, playing_s = recording.objects, outcome.playing_s
-    first_s, frames = recording.first_object_s, outcome.player.published.get(facts.color, 0)
+    first_s, published_frames = recording.first_object_s, outcome.player.published.get(facts.color, 0)
+    frames = Frames.of(recording.report, facts.color, published_frames)
     return ReplayMetrics(
         schema=SCHEMA,
         ended=outcome.ended,
@@ -28,7 +42,8 @@ def metrics_of(
         settled=outcome.settled,
         inputs=_inputs(config),
         played=Played.of(outcome.player),
-        frames=Frames.of(recording.report, facts.color, frames),
+        frames=frames,
+        odometry=_odometry(facts, recording, frames) if config.poses == "odometry" else None,
         maps_published=recording.maps,
         map_frame=published.map_frame if published else None,
         object_count=len(published.objects) if published else 0,
@@ -43,6 +58,23 @@ def metrics_of(
         first_object_s=None if first_s is None or playing_s is None else first_s - playing_s,
         wall_s=outcome.ended_s - outcome.started_s,
     )
+
+
+def _odometry(facts: BagFacts, recording: Recording, frames: Frames | None) -> OdometryMetrics:
+    """The published poses against those that were withheld, as poses of the camera."""
+    estimated: dict[int, Float64[ndarray, "4 4"]] = {}
+    true: dict[int, Float64[ndarray, "4 4"]] = {}
+    for stamp_ns, (frame, T_map_frame) in recording.trajectory.items():
+        if facts.tf is None:
+            break
+        try:
+            true[stamp_ns] = facts.tf.lookup(facts.map_frame, facts.camera_frame, stamp_ns)
+            estimated[stamp_ns] = T_map_frame @ facts.tf.lookup(frame, facts.camera_frame, stamp_ns)
+        except Rejected:  # a gap in the bag's poses
+            continue
+    common = estimated.keys() & true.keys()
+    error = trajectory_error(estimated, true)
+    return OdometryMetrics.of(len(recording.trajectory), frames.dropped if frames else {}, len(common), error)
 
 
 def _inputs(config: ReplayConfig) -> Inputs:

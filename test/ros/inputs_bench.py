@@ -12,6 +12,7 @@ from ovseg3r_core.sequences.poses import pose_from_quaternion
 from ovseg3r_core.types import Camera, Frame
 from ovseg3r_ros.config import InputConfig
 from ovseg3r_ros.inputs.camera_pipeline import CameraPipeline
+from ovseg3r_ros.inputs.frame_loader import ImagePair
 from ovseg3r_ros.inputs.health import CameraHealth
 from ovseg3r_ros.inputs.pose_source import PoseNotYet
 
@@ -55,6 +56,7 @@ class KnownPoses:
     def __init__(self) -> None:
         self.from_ms, self.to_ms, self.offset_m = 0, 10**9, 0.0
         self.resets = 0
+        self.T_color_depth: np.ndarray | None = None
 
     def T_map_camera(self, camera_frame: str, stamp_ns: int) -> np.ndarray:
         if stamp_ns > self.to_ms * MS:
@@ -62,6 +64,17 @@ class KnownPoses:
         if stamp_ns < self.from_ms * MS:
             raise Rejected("no_pose", f"older than {self.from_ms} ms")
         return pose_from_quaternion((self.offset_m + stamp_ns / 1e9 % 10, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0))
+
+    def lookup(self, target: str, source: str, stamp_ns: int) -> np.ndarray:
+        if self.T_color_depth is None:
+            raise PoseNotYet(f"no transform connects {source!r} to {target!r}")
+        return self.T_color_depth
+
+    def observe(self, camera_frame: str, images: ImagePair) -> None: ...
+
+    def begin_anew(self) -> None: ...
+
+    def odometry_health(self) -> None: ...
 
     def newest_ns(self, camera_frame: str) -> int | None:
         return self.to_ms * MS
@@ -86,6 +99,7 @@ class Bench:
         self.poses, self.now_ms = KnownPoses(), START_MS
         self.delivered: list[tuple[str, int, Callable[[], Frame]]] = []
         self.jumps: list[tuple[str, float]] = []
+        self.depth_info_comes = False
         self.pipeline = CameraPipeline(
             name=name,
             config=InputConfig(**settings),  # type: ignore[arg-type]
@@ -94,6 +108,7 @@ class Bench:
             on_jump=self._jumped,
             now_ns=lambda: self.now_ms * MS,
             rectified=rectified,
+            depth_info_comes=lambda: self.depth_info_comes,
         )
 
     @property

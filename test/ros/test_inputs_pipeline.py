@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from harness_messages import time_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from inputs_bench import START_MS, Bench, color_bytes, info_bytes, proven
+from inputs_bench import MS, START_MS, Bench, color_bytes, info_bytes, proven
+from std_msgs.msg import Header
 
 from ovseg3r_core.checks import Rejected
 
@@ -184,6 +186,41 @@ def test_of_equal_calibrations_only_the_first_is_read():
     for stamp in range(33, 9000, 33):
         bench.info(stamp)
     assert len(bench.pipeline._calibrations._changes) == 1  # the memory of a day is that of a second
+
+
+OWN = "camera_depth_optical_frame"
+
+
+def shoot_own_depth(bench: Bench, at_ms: int) -> None:
+    """A frame whose depth comes from a camera of its own, of twice the size."""
+    bench.color(at_ms)
+    bench.depth(at_ms, scale=2, header=Header(stamp=time_of((START_MS + at_ms) * MS), frame_id=OWN))
+
+
+def test_depth_of_a_camera_of_its_own_is_registered_when_both_are_known():
+    bench = Bench(proving_frames=1)
+    bench.info()
+    bench.depth_info_comes = True
+    shoot_own_depth(bench, 0)
+    assert bench.health.gate.startswith(f"waiting for the calibration: depth is in frame '{OWN}', and its CameraInfo")
+    bench.pipeline.take_depth_info(info_bytes(START_MS, scale=2))
+    shoot_own_depth(bench, 33)
+    assert bench.health.dropped == {"no_calibration": 1, "no_extrinsics": 1}
+    assert "publish it on /tf_static, or depth registered to colour" in bench.health.last_drop
+    bench.poses.T_color_depth = np.eye(4)
+    bench.poses.T_color_depth[0, 3] = 0.3  # two pixels at 1.5 m
+    shoot_own_depth(bench, 66)
+    frame = bench.load()
+    assert frame.depth_m.shape == frame.color.shape[:2] == (6, 8)
+    assert frame.depth_m[:, 3:] == pytest.approx(1.5) and (frame.depth_m[:, :1] == 0).all()
+
+
+def test_depth_in_another_frame_without_a_calibration_is_taken_as_registered():
+    bench = Bench(proving_frames=1)
+    bench.info()
+    bench.color(0)
+    bench.depth(0, header=Header(stamp=time_of(START_MS * MS), frame_id=OWN))
+    assert bench.load().depth_m == pytest.approx(1.5)
 
 
 def test_rectified_images_have_the_intrinsics_of_p_and_no_distortion():

@@ -158,6 +158,7 @@ def test_frames_wait_for_poses_that_come_late(robot: Robot):
         stamps = [camera.shoot() for _ in range(3)]
         rig.until(lambda health: health.waiting == 3, "frames that wait")
         assert rig.health.gate.startswith("waiting for the pose: no transform connects 'camera_optical_frame' to 'map'")
+        assert rig.health.gate.endswith("set poses:=odometry to find poses from the images")
         for stamp_ns, shot in zip(stamps, walk(), strict=False):
             header = Header(stamp=time_of(stamp_ns), frame_id="map")
             camera.publishers["tf"].publish(transform_message(header, camera.frame_id, shot.T_map_camera))
@@ -182,7 +183,7 @@ def test_odometry_and_the_static_place_of_the_camera_make_a_pose(robot: Robot, o
     T_base_camera = np.eye(4)
     T_base_camera[2, 3] = 0.4
     static.publish(transform_message(Header(frame_id="base_link"), camera.frame_id, T_base_camera))
-    with InputsRig(robot.client, pose_source="odometry", map_frame="odom", proving_frames=1) as rig:
+    with InputsRig(robot.client, poses="odometry_topic", map_frame="odom", proving_frames=1) as rig:
         rig.until_settled()
         camera.wait_until_heard("color", "depth", "info")
         rig.until_heard("/odometry", offered.reliability)
@@ -200,7 +201,7 @@ def test_a_stamped_pose_is_that_of_the_camera(robot: Robot):
     camera = robot.camera()
     camera.fault(off, "tf")
     poses = robot.client.node.create_publisher(PoseStamped, "/pose", RELIABLE)
-    with InputsRig(robot.client, pose_source="pose", proving_frames=1) as rig:
+    with InputsRig(robot.client, poses="pose_topic", proving_frames=1) as rig:
         rig.until_settled()
         camera.wait_until_heard("color", "depth", "info")
         rig.until_heard("/pose", ReliabilityPolicy.RELIABLE)
@@ -219,8 +220,8 @@ def test_a_camera_place_that_fits_no_source_is_refused(robot: Robot):
     identity = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
     for settings in (
         {"camera_in_body": identity},
-        {"camera_in_body": identity, "pose_source": "odometry", "cameras": ("front", "rear")},
-        {"pose_source": "pose", "cameras": ("front", "rear")},
+        {"camera_in_body": identity, "poses": "odometry_topic", "cameras": ("front", "rear")},
+        {"poses": "pose_topic", "cameras": ("front", "rear")},
     ):
         with pytest.raises(ValueError, match="camera"):
             InputsRig(robot.client, **settings)

@@ -11,7 +11,7 @@ from ovseg3r_core.checks import Rejected
 from ovseg3r_core.process import ProcessLoad
 from ovseg3r_core.rolling import NOTHING, Summary
 from ovseg3r_ros.inputs.gate import StartGate
-from ovseg3r_ros.inputs.health import CameraHealth, StreamHealth
+from ovseg3r_ros.inputs.health import CameraHealth, OdometryHealth, StreamHealth
 from ovseg3r_ros.outputs.diagnostics import diagnostic_array
 from ovseg3r_ros.outputs.judgements import (
     Judgement,
@@ -20,6 +20,7 @@ from ovseg3r_ros.outputs.judgements import (
     PipelineHealth,
     judge_cameras,
     judge_map,
+    judge_odometry,
     judge_pipeline,
     judge_poses,
 )
@@ -161,6 +162,21 @@ def test_poses_that_stop_are_named_with_their_topic():
 def test_poses_of_a_camera_that_is_silent_are_not_asked_for():
     silent = replace(without_depth(camera()), pose_age_s=60.0)
     assert judge_poses([silent], [TF], STALE_AFTER_S).level == Level.STALE
+
+
+def test_odometry_that_is_lost_is_a_warning_then_an_error_and_names_the_remedy():
+    took = Summary(count=9, rate_hz=9.0, p50=0.1, p99=0.2)
+    well = OdometryHealth(placed=7, keyframes=2, lost_for_s=None, why="", took_s=took, waiting=0)
+    assert judge_odometry(well, [camera()], STALE_AFTER_S) == Judgement(
+        level=Level.OK, message="odometry places 9.0 frames a second, in 0.10 s each"
+    )
+    lost = replace(well, lost_for_s=0.5, why="fits none of 2 keyframes")
+    judgement = judge_odometry(lost, [camera()], STALE_AFTER_S)
+    assert judgement.level == Level.WARN and "lost for 0.5 s" in judgement.message and "reset_map" in judgement.message
+    assert judge_odometry(replace(lost, lost_for_s=STALE_AFTER_S), [camera()], STALE_AFTER_S).level == Level.ERROR
+    assert judge_odometry(replace(well, placed=0), [camera()], STALE_AFTER_S).level == Level.STALE
+    silent = without_depth(camera())
+    assert judge_odometry(lost, [silent], STALE_AFTER_S).level == Level.STALE
 
 
 def test_a_camera_that_never_moves_needs_no_new_poses():

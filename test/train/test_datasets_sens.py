@@ -125,3 +125,17 @@ def test_a_frame_that_claims_to_be_larger_than_the_file_ends_it(tmp_path):
     (tmp_path / "a.sens").write_bytes(sens_header(1) + bytes(frame))
     (item,) = open_sequence(tmp_path / "a.sens").read()
     assert isinstance(item, Rejected) and "truncated or damaged at frame 0" in str(item)
+
+
+def test_extrinsics_place_both_cameras_and_register_depth(tmp_path):
+    made, shift = room(), np.eye(4, dtype="<f4")
+    stream = write_sens(tmp_path / "scene.sens", made)
+    plain = frames_of(stream)[0]
+    shift[0, 3] = 0.05
+    begin = 4 + 8 + len("StructureSensor")
+    data = bytearray(stream.read_bytes())
+    data[begin + 64 : begin + 128] = shift.tobytes()  # of colour; depth stays where the device is
+    stream.write_bytes(data)
+    moved = frames_of(stream)[0]
+    np.testing.assert_allclose(moved.T_map_camera, plain.T_map_camera @ shift, atol=1e-6)
+    assert moved.depth_m.shape == plain.depth_m.shape and not np.array_equal(moved.depth_m, plain.depth_m)
