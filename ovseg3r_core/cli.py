@@ -189,7 +189,9 @@ def segment(
 
 
 @app.command(
-    epilog="Examples:\n\n  ovseg3r query office 'somewhere to sit'\n\n  ovseg3r query office monitor --top-k 3 --json"
+    epilog="Examples:\n\n  ovseg3r query office 'somewhere to sit'\n\n"
+    "  ovseg3r query office monitor --top-k 3 --json\n\n"
+    "  ovseg3r query office 'the cup on the desk'"
 )
 def query(
     map_dir: MapPath,
@@ -201,20 +203,20 @@ def query(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask a map for objects by free text; the answer is found, ambiguous, none or blind."""
+    """Ask a map for objects by free text, by name and place; the answer is found, ambiguous, none or blind."""
     from ovseg3r_core.language.minilm import MiniLm
     from ovseg3r_core.mapping.queries import QueryEngine
+    from ovseg3r_core.mapping.questions import ask
     from ovseg3r_core.mapping.storage import load_map
     from ovseg3r_core.outputs import answer_json
 
     snapshot = load_map(map_dir)
-    known = (*snapshot.objects, *snapshot.structure)
-    engine = QueryEngine(MiniLm(), visual=encoder_of(snapshot, clip))
-    result = engine.answer(text, known, embeddings=snapshot.embeddings, mapped=snapshot.views > 0, top_k=top_k)
+    result = ask(QueryEngine(MiniLm(), visual=encoder_of(snapshot, clip)), snapshot, text, top_k=top_k)
     if as_json:
         out.print_json(json.dumps(answer_json(result)))
     else:
-        out.print(f"[bold]{result.verdict}[/]", *([answer_table(result)] if result.hits else []), sep="\n")
+        reason = [escape(result.explanation)] if result.explanation else []
+        out.print(f"[bold]{result.verdict}[/]", *reason, *([answer_table(result)] if result.hits else []), sep="\n")
 
 
 @app.command(

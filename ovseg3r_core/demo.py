@@ -22,6 +22,7 @@ from ovseg3r_core.language.minilm import MiniLm
 from ovseg3r_core.language.naming import Namer
 from ovseg3r_core.language.vocabulary import default_vocabulary
 from ovseg3r_core.mapping.queries import QueryEngine
+from ovseg3r_core.mapping.questions import ask
 from ovseg3r_core.mapping.snapshot import MapSnapshot
 from ovseg3r_core.masks.build import build_proposer
 from ovseg3r_core.masks.proposer import MaskProposer
@@ -36,7 +37,7 @@ from ovseg3r_core.synthetic.sequence import RoomSequence, WalkConfig
 from ovseg3r_core.synthetic.truth import TruthSurface
 from ovseg3r_core.types import Frame
 
-QUESTIONS = ("sofa", "somewhere to sit", "something to drink from", "computer screen", "giraffe")
+QUESTIONS = ("sofa", "somewhere to sit", "something to drink from", "computer screen", "the cup on the desk", "giraffe")
 ROOM = RoomConfig(seed=7)
 WALK = WalkConfig(frames=60)
 
@@ -153,7 +154,7 @@ def answers_table(snapshot: MapSnapshot, engine: QueryEngine) -> Table:
     """What the map says to a few texts."""
     table = Table("text", "verdict", "best answers", title="Asking the room", title_justify="left")
     for text in QUESTIONS:
-        result = engine.answer(text, (*snapshot.objects, *snapshot.structure), top_k=3)
+        result = ask(engine, snapshot, text, top_k=3)
         best = ", ".join(f"{hit.object.label} #{hit.object.id} at {metres(hit.object.centre)}" for hit in result.hits)
         table.add_row(text, result.verdict, best)
     return table

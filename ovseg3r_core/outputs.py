@@ -70,7 +70,7 @@ def answer_json(result: QueryResult) -> dict[str, Any]:
     """A query's answer as the contract lists it."""
     kept = ("id", "label", "centre", "box")
     hits = [{key: record_json(hit.object)[key] for key in kept} | {"score": hit.score} for hit in result.hits]
-    return {"verdict": result.verdict, "objects": hits}
+    return {"verdict": result.verdict, "explanation": result.explanation, "objects": hits}
 
 
 def record_json(record: ObjectRecord) -> dict[str, Any]:

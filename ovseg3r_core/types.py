@@ -187,6 +187,8 @@ class QueryResult:
     text: str
     verdict: Verdict
     hits: tuple[QueryHit, ...] = ()
+    explanation: str = ""
+    """For people: how a text that says where the thing is was understood, and why it has this verdict."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from ovseg3r_core.language.vocabulary import Vocabulary, default_vocabulary
 from ovseg3r_core.live import LiveMap
 from ovseg3r_core.mapping.edits import Edits
 from ovseg3r_core.mapping.queries import QueryEngine
+from ovseg3r_core.mapping.questions import ask
 from ovseg3r_core.mapping.standing import AnswerChange, StandingAnswer, StandingText, answer_all, changes_since
 from ovseg3r_core.mapping.standing import standing_texts as stand
 from ovseg3r_core.types import QueryResult
@@ -82,9 +83,7 @@ class Answers:
             Rejected: `bad_query`.
         """
         shown = self.shown
-        known = (*shown.snapshot.objects, *shown.snapshot.structure)
-        embeddings, mapped = shown.snapshot.embeddings, shown.snapshot.views > 0
-        return shown, self._engine.answer(text, known, embeddings=embeddings, mapped=mapped, top_k=top_k)
+        return shown, ask(self._engine, shown.snapshot, text, top_k=top_k)
 
     def get(self, object_id: int) -> tuple[LabelledMap, LabelledObject]:
         """The object that an id means today; raises `Rejected("no_object")`."""

@@ -99,7 +99,7 @@ class MapServices:
         shown, result = self._answers.ask(request.text, request.top_k or DEFAULT_TOP_K)
         hits = [(shown.by_id[hit.object.id], hit.score) for hit in result.hits if hit.object.id in shown.by_id]
         objects = [it for it, _ in hits]
-        response.verdict = result.verdict
+        response.verdict, response.message = result.verdict, result.explanation
         response.header = header_of(shown.stamp_ns, shown.snapshot.map_frame)
         response.objects = instances_of(objects, with_cloud=request.include_cloud)
         response.scores = [float(score) for _, score in hits]

@@ -26,7 +26,7 @@ class NoLikeness:
         self._place: dict[str, int] = {}
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
-        rows = np.zeros((len(texts), 64), np.float32)
+        rows = np.zeros((len(texts), 2048), np.float32)
         for row, text in enumerate(texts):
             rows[row, self._place.setdefault(text, len(self._place))] = 1
         return rows

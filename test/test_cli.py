@@ -267,12 +267,22 @@ def test_a_recording_of_which_no_frame_can_be_used_gives_an_empty_map(sequence, 
     assert said.code == 0, said.err
     assert read_json(tmp_path / "report.json")["drops"] == {"bad_pose": 1}
     assert read_json(tmp_path / "objects.json")["objects"] == []
-    assert json.loads(ovseg3r("query", tmp_path, "cup", "--json").out) == {"verdict": "blind", "objects": []}
+    assert json.loads(ovseg3r("query", tmp_path, "cup", "--json").out) == {
+        "verdict": "blind",
+        "explanation": "",
+        "objects": [],
+    }
 
 
 @pytest.mark.parametrize(
     ("text", "verdict", "label"),
-    [("cup", "found", "cup"), ("something to drink from", "found", "cup"), ("giraffe", "none", None)],
+    [
+        ("cup", "found", "cup"),
+        ("something to drink from", "found", "cup"),
+        ("the cup on the table", "found", "cup"),
+        ("giraffe", "none", None),
+        ("the cup under the table", "none", None),
+    ],
 )
 def test_query_answers_in_the_contracts_form(run, ovseg3r, text, verdict, label):
     said = ovseg3r("query", run.folder, text, "--json")
@@ -291,6 +301,8 @@ def test_query_reads_the_map_folder_itself_and_prints_a_table(run, ovseg3r):
     said = ovseg3r("query", run.folder / "map", "cup", "--top-k", "1")
     assert said.code == 0
     assert "found" in said.out and "cup" in said.out
+    said = ovseg3r("query", run.folder, "the cup on the piano")
+    assert "none" in said.out and "nothing in the map is called 'the piano'" in said.out.replace("\n", " ")
 
 
 def test_bag_holds_the_frames_and_says_what_it_left_out(sequence, tmp_path, ovseg3r):

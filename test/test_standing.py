@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from maps import make_record, make_snapshot
+from maps import NoLikeness, make_record, make_snapshot
 
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.language.encoder import EmbeddingMemory
-from ovseg3r_core.mapping.queries import QueryConfig, QueryEngine
+from ovseg3r_core.mapping.queries import QueryEngine
 from ovseg3r_core.mapping.snapshot import MapSnapshot
 from ovseg3r_core.mapping.standing import MAX_TEXTS, StandingAnswer, answer_all, changes_since, standing_texts
 from ovseg3r_core.types import ObjectRecord, QueryHit, QueryResult
@@ -140,7 +140,7 @@ class Unsure(QueryEngine):
 
     def __init__(self) -> None:
         """Needs no encoder."""
-        self.config = QueryConfig()
+        super().__init__(NoLikeness())
 
     def answer(self, text, objects, *, embeddings=None, mapped=True, top_k=10):
         hits = tuple(QueryHit(object=it, score=score) for it, score in zip(objects, (0.9, 0.6, 0.4), strict=True))

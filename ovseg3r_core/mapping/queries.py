@@ -161,6 +161,10 @@ class QueryEngine:
             text=text, verdict=self._verdict(list(candidates.values())), hits=_hits(objects, candidates)[:top_k]
         )
 
+    def known_names(self, labels: Iterable[str]) -> set[str]:
+        """Keys of all names that a text may say: those that the engine knows, and these labels."""
+        return {*self._known, *(key(label) for label in labels if label != UNNAMED)}
+
     def match(self, text: str, labels: Iterable[str]) -> list[Match]:
         """How well a text fits each label; unnamed things ("object") fit no text and are left out."""
         words = {label: _words_of(label) for label in labels if label != UNNAMED}

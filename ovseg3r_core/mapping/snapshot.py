@@ -1,9 +1,10 @@
 """What readers see of the map: one immutable state, handed over whole and never changed afterwards."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float32, Int32
+from jaxtyping import Float32, Int32, Int64
 from numpy import ndarray
 
 from ovseg3r_core.language.encoder import EncoderId
@@ -44,3 +45,13 @@ class MapSnapshot:
         """The object id of each point, -1 for none and for structure."""
         ids = [record.id for record in self.objects]
         return np.where(np.isin(self.owner, ids), self.owner, -1).astype(np.int32)
+
+    def points_of(self, id_: int) -> Int64[ndarray, " members"]:
+        """Indices of the points that an object or a piece of structure owns, sorted."""
+        order, owner = self._by_owner
+        return order[np.searchsorted(owner, id_) : np.searchsorted(owner, id_, side="right")]
+
+    @cached_property
+    def _by_owner(self) -> tuple[Int64[ndarray, " points"], Int32[ndarray, " points"]]:
+        order = np.argsort(self.owner, kind="stable")
+        return order, self.owner[order]

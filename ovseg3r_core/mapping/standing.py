@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.language.phrase import clean
 from ovseg3r_core.mapping.queries import MAX_TOP_K, QueryEngine
+from ovseg3r_core.mapping.questions import ask
 from ovseg3r_core.mapping.snapshot import MapSnapshot
 from ovseg3r_core.types import QueryHit, QueryResult, Verdict
 
@@ -71,16 +72,8 @@ def answer_all(
     Raises:
         Rejected: with reason `other_encoder` where the map was embedded by another encoder than the engine's.
     """
-    records = (*snapshot.objects, *snapshot.structure)
     return tuple(
-        _answer(
-            asked,
-            engine.answer(
-                asked.text, records, embeddings=snapshot.embeddings, mapped=snapshot.views > 0, top_k=MAX_TOP_K
-            ),
-            engine.config.found_at,
-        )
-        for asked in standing
+        _answer(asked, ask(engine, snapshot, asked.text, top_k=MAX_TOP_K), engine.config.found_at) for asked in standing
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ovseg3r_core.language.coco import COCO_CLASSES, HOUSEHOLD
 from ovseg3r_core.language.vocabulary import STRUCTURE, UNNAMED, scannet200
 from ovseg3r_core.mapping.queries import QueryEngine
+from ovseg3r_core.mapping.questions import ask
 from ovseg3r_core.mapping.snapshot import MapSnapshot
 from ovseg3r_core.types import Verdict
 
@@ -43,10 +44,9 @@ class KnownAnswer:
 
 def known_answers(snapshot: MapSnapshot, engine: QueryEngine) -> list[KnownAnswer]:
     """The answers to all names that the package knows, to those in the map, and to `PHRASES`."""
-    known = (*snapshot.objects, *snapshot.structure)
     answers = []
     for text in _texts([record.label for record in snapshot.objects]):
-        result = engine.answer(text, known, embeddings=snapshot.embeddings, mapped=snapshot.views > 0, top_k=50)
+        result = ask(engine, snapshot, text, top_k=50)
         ids, scores = tuple(hit.object.id for hit in result.hits), tuple(round(hit.score, 3) for hit in result.hits)
         answers.append(KnownAnswer(text=text, verdict=result.verdict, ids=ids, scores=scores))
     return answers

@@ -18,7 +18,7 @@ from ovseg3r_train.homes.solids import block
 from ovseg3r_train.homes.stock import Stock, Thing, thing_of_parts
 from ovseg3r_train.homes.supports import Support
 from ovseg3r_train.homes.walls import Opening, wall_extent
-from ovseg3r_train.homes.wishes import Plan, Wish
+from ovseg3r_train.homes.wishes import Place, Plan, Wish
 
 _FACADE_M = 0.04  # how far doors and windows stand out of their wall
 _TRIES = 3  # other models, where the first finds no place
@@ -36,6 +36,9 @@ class Placed:
     pose: Pose
     """Where the model goes; of doors and windows, deeper in the wall than `standing`."""
     within: tuple[Standing, ...] = ()
+    place: Place = "anywhere"
+    anchor: "Placed | None" = None
+    """The thing that it was placed on, in or at."""
 
 
 class RoomFurnisher:
@@ -83,6 +86,7 @@ class RoomFurnisher:
                     break
             if placed is None:
                 return
+            placed = replace(placed, place=wish.place, anchor=anchor)
             self.placed.append(placed)
             for inner in wish.things:
                 self.grant(inner, placed, limit)

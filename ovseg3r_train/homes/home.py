@@ -4,7 +4,7 @@ A home is drawn in two steps. `lay_out` decides rooms, models and places; `build
 a drawing comes out with too few things or a room that cannot be reached, the next one of the same seed is taken.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -25,7 +25,7 @@ from ovseg3r_train.homes.layout import Layout, draw_layout
 from ovseg3r_train.homes.plans import PLANS
 from ovseg3r_train.homes.stock import SPLITS, Split, Stock, Thing
 from ovseg3r_train.homes.walls import Opening, build_walls, doorway_openings
-from ovseg3r_train.homes.wishes import Wish
+from ovseg3r_train.homes.wishes import Place, Wish
 
 _ATTEMPTS = 30
 _MIN_THINGS = 20
@@ -61,6 +61,9 @@ class PlacedThing:
     box: Float64[ndarray, "2 3"]
     """Lowest and highest corner; of doors and windows, of what stands out of the wall."""
     room: int
+    place: Place = "anywhere"
+    anchor: int | None = None
+    """Instance id of the thing that it was placed on, in or at."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +93,8 @@ class Home:
     floor_plan: FloorPlan = field(repr=False)
     rooms: tuple[str, ...]
     """What each room is used for, in the order of the floor plan's room numbers."""
+    places: Mapping[int, tuple[Place, int]] = field(repr=False)
+    """How things were placed at others: by instance id the place, and the instance id of the other."""
 
     @property
     def names(self) -> dict[int, str]:
@@ -119,6 +124,7 @@ def build_home(config: HomeConfig, folder: Path | None = None) -> Home:
         objects=tuple(objects),
         floor_plan=plan.floor_plan,
         rooms=tuple(space.use for space in plan.layout.spaces),
+        places={id: (it.place, it.anchor) for id, it in enumerate(plan.things, start=1) if it.anchor is not None},
     )
 
 
@@ -150,7 +156,8 @@ def _attempt(config: HomeConfig, stock: Stock, rng: np.random.Generator, attempt
             furnisher.grant(_FRONT_DOOR, None, config.max_things)
         furnisher.furnish(PLANS[space.use], config.max_things - len(things))
         openings = [*openings, *furnisher.openings]
-        things += [_in_map(placed, layout, room) for placed in furnisher.placed]
+        ids = {id(placed): number for number, placed in enumerate(furnisher.placed, start=len(things) + 1)}
+        things += [_in_map(placed, layout, room, ids) for placed in furnisher.placed]
     plan = floor_plan(layout, [placed.box for placed in things if placed.thing.class_name != "doorframe"])
     if len(things) < _MIN_THINGS or not all_reachable(plan, len(layout.spaces)):
         return None
@@ -193,12 +200,20 @@ def _doorway_things(layout: Layout, rng: np.random.Generator) -> list[PlacedThin
     return things
 
 
-def _in_map(placed: Placed, layout: Layout, room: int) -> PlacedThing:
+def _in_map(placed: Placed, layout: Layout, room: int, ids: Mapping[int, int]) -> PlacedThing:
+    """A thing of a room; `ids` are the instance ids of all of its things, by their identity."""
     x, y = layout.spaces[room].floor.centre
     T = np.eye(4)
     T[:2, 3] = x, y
     box = placed.standing.box() + np.array([x, y, 0.0])
-    return PlacedThing(thing=placed.thing, T_map_model=T @ placed.pose.matrix(), box=box, room=room)
+    return PlacedThing(
+        thing=placed.thing,
+        T_map_model=T @ placed.pose.matrix(),
+        box=box,
+        room=room,
+        place=placed.place,
+        anchor=None if placed.anchor is None else ids[id(placed.anchor)],
+    )
 
 
 def _placed(thing: Thing, T_map_model: Float64[ndarray, "4 4"], room: int) -> PlacedThing:

@@ -43,6 +43,17 @@ def test_an_absent_thing_is_none(mapped: Perception):
     assert (answer.success, answer.verdict, list(answer.objects)) == (True, "none", [])
 
 
+def test_a_text_may_say_where_the_thing_is_and_the_answer_explains_itself(mapped: Perception):
+    answer = mapped.query("the cup on the table")
+    assert (answer.success, answer.verdict, [it.label for it in answer.objects]) == (True, "found", ["cup"])
+    assert answer.message.startswith("'the cup' on 'the table': cup ")
+    answer = mapped.query("the cup on the piano")
+    assert (answer.success, answer.verdict, list(answer.objects)) == (True, "none", [])
+    assert "nothing in the map is called 'the piano'" in answer.message
+    refused = mapped.query("cup" + " on the table" * 4)
+    assert not refused.success and "3 places" in refused.message
+
+
 def test_the_points_of_the_answer_come_when_asked_for(mapped: Perception):
     answer = mapped.query("cabinet", include_cloud=True)
     (cabinet,) = answer.objects
@@ -153,6 +164,11 @@ def test_standing_texts_are_answered_at_once_and_replace_each_other(mapped: Perc
     assert not mapped.set_queries(*(f"thing {i}" for i in range(65))).success
     assert not mapped.set_queries("sports ball", "").success
     assert mapped.objects()["sports ball"].queries == ["sports ball"]
+    assert [it.verdict for it in mapped.set_queries("the cup on the table", "ball on the table").states] == [
+        "found",
+        "none",
+    ]
+    assert not mapped.set_queries("sports ball" + " on the table" * 4).success
     assert not mapped.set_queries().states
 
 
