@@ -57,11 +57,11 @@ def write_on_points(
 
 
 def objects_json(snapshot: MapSnapshot, namer: Namer) -> dict[str, Any]:
-    """The objects as the contract lists them; structure stands beside them under its own key."""
+    """The objects as the contract lists them, with those that were removed; structure stands under its own key."""
     return {
         "map_frame": snapshot.map_frame,
         "vocabulary": list(namer.vocabulary.names),
-        "objects": [record_json(named(record, namer)) for record in snapshot.objects],
+        "objects": [record_json(named(record, namer)) for record in (*snapshot.objects, *snapshot.removed)],
         "structure": [record_json(named(record, namer)) for record in snapshot.structure],
     }
 

@@ -1,6 +1,7 @@
 """The whole method on one page: frames in, named 3D objects out, free text answered.
 
 frame ─► fuse into the surface                                   every frame
+      ─► what of the map does it see through?                    twice a second
       ─► masks ─► lift onto the surface ─► associate             every keyframe
 views ─► lift all masks again ─► consensus ─► redraw the objects now and then
                               ─► superpoints ─► segmenter ─┘     where there is one
@@ -21,9 +22,12 @@ from numpy import ndarray
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.config import Within, check_ranges
 from ovseg3r_core.lifting import LiftingConfig, clean_ids, lift_view, lift_views
+from ovseg3r_core.mapping.evidence import verdicts
 from ovseg3r_core.mapping.explained import explained_pixels
 from ovseg3r_core.mapping.fusion import Segmented
 from ovseg3r_core.mapping.instances import FindsInstances, without_structure
+from ovseg3r_core.mapping.life import Departure, LifeConfig, LifeEvent
+from ovseg3r_core.mapping.lives import remember, reunite, watched_of, witness
 from ovseg3r_core.mapping.mapping_config import MappingConfig
 from ovseg3r_core.mapping.memory import Memory
 from ovseg3r_core.mapping.object_map import NOWHERE, ObjectMap, Placed
@@ -62,6 +66,8 @@ class PerceptionConfig:
     """How masks become objects."""
     structure: StructureConfig = field(default_factory=StructureConfig)
     """What belongs to the room."""
+    life: LifeConfig = field(default_factory=LifeConfig)
+    """When objects are missing, removed or moved."""
     explained_after_views: Annotated[int, Within(1, 10**9)] = 4
     """An object masked in this many views explains its pixels: nothing there is masked for its own sake again."""
     refine_every: Annotated[int, Within(0, 10**6)] = 15
@@ -117,24 +123,30 @@ class Perception:
             self.objects = ObjectMap(self.config.mapping, self._same_name)
             self.views: list[View] = []
             self._refined_views = 0
+            self._watched = watched_of(self.objects)
+            self._watched_s: dict[str, float] = {}
             self.segmented: Segmented | Rejected | None = None
             """What the segmenter said in the last look at all views, or why it could not; None without one."""
 
     def resume(self, snapshot: MapSnapshot, memory: Memory) -> None:
         """Go on from a saved map: its keyframes are fused again, its objects, ids and edits are as they were.
 
-        A keyframe that today's settings of the surface refuse is counted; its masks stay.
+        What was removed between two keyframes is forgotten between them. A keyframe that today's settings of the
+        surface refuse is counted; its masks stay.
         """
         self.reset()
         with self._surface, self._map:
             for view in memory.views:
+                self._forget(memory.lives.departures, snapshot.cloud, before_view=view.index)
                 try:
                     self.volume.integrate(view.frame())
                 except Rejected as rejected:
                     self.count(rejected)
+            self._forget(memory.lives.departures, snapshot.cloud, before_view=len(memory.views))
             self.objects = ObjectMap.restored(self.config.mapping, self._same_name, snapshot, memory)
             self.views = list(memory.views)
             self._refined_views = len(self.views)
+            self._remember()
 
     def integrate(self, item: Frame | Rejected) -> None:
         """Take one frame of the stream; what cannot be used is counted under its reason."""
@@ -165,7 +177,7 @@ class Perception:
             logger.warning("left out (%s): %s", rejected.reason, rejected)
 
     def fuse(self, item: Frame | Rejected) -> Frame | None:
-        """Fuse a frame into the surface; it comes back where it is a keyframe, to be looked at.
+        """Fuse a frame into the surface, and see what it sees through; a keyframe comes back, to be looked at.
 
         Raises:
             Rejected: the frame cannot be used.
@@ -175,6 +187,7 @@ class Perception:
             raise item
         with self._surface, self.clock("fuse"):
             self.volume.integrate(item)
+        self._witness(item)
         selector = self.keyframes.setdefault(item.sensor, KeyframeSelector(self.config.keyframes))
         return item if selector.accepts(item) else None
 
@@ -199,6 +212,7 @@ class Perception:
             view = View.of(len(self.views), keyframe, masks, ids)
             self.views.append(view)
             self._place(view)
+            self._remember()
 
     def refine(self) -> None:
         """Look at all views together: lift every mask onto the present surface and redraw the objects.
@@ -208,10 +222,12 @@ class Perception:
         """
         with self._map:
             objects, views, segmenter = self.objects, tuple(self.views), self.segmenter
+            dead = objects.dead_masks()
         cloud = self._extract()
         with self.clock("refine"):
             opened = (view.open() for view in views)
             seen, lifted = lift_views(opened, cloud, self.config.incidence, self.config.lifting)
+            lifted = [mask for mask in lifted if (mask.view, mask.mask) not in dead]
             segmented = self._segment(segmenter, cloud, seen, lifted, views) if segmenter else None
             drawing = redraw(lifted, seen, cloud, self.config.mapping, segmented)
             with self._map:
@@ -222,6 +238,13 @@ class Perception:
                     self._place(view, former)
                 self.objects.tell_structure(self._up(), self.config.tsdf.voxel_size_m, self.config.structure)
                 self._refined_views = len(views)
+                self._remember()
+                reunite(self.objects, max((view.stamp_s for view in views), default=0.0), self.config.life)
+
+    def take_events(self) -> tuple[LifeEvent, ...]:
+        """What became of objects since the last call."""
+        with self._map:
+            return self.objects.take_events()
 
     def edit(self, operation: Operation) -> tuple[int, ...]:
         """Let an operator correct the map; gives the ids of the objects that the edit left.
@@ -232,6 +255,7 @@ class Perception:
         with self._map:
             change = operation(self.objects)
             self.objects.edit(change.edits)
+            self._remember()
         return change.ids
 
     def snapshot(self) -> MapSnapshot:
@@ -247,6 +271,7 @@ class Perception:
                 owner=objects.ownership.owner,
                 objects=things,
                 structure=tuple(record for record in records if record.id in structure),
+                removed=objects.removed(),
                 up=tuple(self._up().tolist()),
                 views=len(self.views),
                 embeddings=self._embeddings([record.id for record in things]),
@@ -262,6 +287,7 @@ class Perception:
                 edits=self.objects.edits,
                 sightings=self.objects.sightings(),
                 recognitions=self.objects.recognitions(),
+                lives=self.objects.saved_lives(),
             )
 
     def state(self) -> tuple[MapSnapshot, Memory]:
@@ -275,6 +301,34 @@ class Perception:
             self.config, self.objects.config = config, config.mapping
             for selector in self.keyframes.values():
                 selector.config = config.keyframes
+
+    def _witness(self, frame: Frame) -> None:
+        """Ask a frame now and then which objects it meets and which it sees through, and forget what has gone."""
+        since_s = frame.stamp_s - self._watched_s.get(frame.sensor, -np.inf)
+        if 0 <= since_s < self.config.life.evidence.every_s:  # less than 0 where the clock jumped back
+            return
+        self._watched_s[frame.sensor] = frame.stamp_s
+        with self.clock("witness"):
+            with self._map:
+                objects, watched = self.objects, self._watched
+            said = verdicts(watched, frame, self.config.life.evidence)
+            with self._surface, self._map:
+                if self.objects is objects and said:
+                    left = witness(objects, said, frame.stamp_s, len(self.views), self.config.life)
+                    self._forget(left, objects.cloud, before_view=len(self.views))
+                    if left or any(verdict == "gone" for verdict in said.values()):
+                        self._watched = watched_of(objects)
+
+    def _forget(self, left: Sequence[Departure], cloud: SceneCloud, *, before_view: int) -> None:
+        """Forget the surface of what left its place before this view came."""
+        for departure in left:
+            if departure.before_view == before_view:
+                self.volume.forget(departure.place.xyz, cloud.xyz)
+
+    def _remember(self) -> None:
+        """Note where the objects are now, and watch them."""
+        remember(self.objects, self.config.life)
+        self._watched = watched_of(self.objects)
 
     def _explained(self, keyframe: Frame, objects: ObjectMap) -> Bool[ndarray, "height width"]:
         """The pixels of a keyframe that show what the map knows well already."""

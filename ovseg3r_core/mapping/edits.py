@@ -1,6 +1,6 @@
 """What an operator corrected by hand, kept apart from what perception finds so that perception can never undo it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -35,6 +35,11 @@ class Cut:
         distance = np.linalg.norm(xyz_map[:, None, :] - np.array(self.seeds, np.float32)[None], axis=2)
         return np.array(self.ids, np.int32)[distance.argmin(axis=1)]
 
+    def without(self, ids: Set[int]) -> "Cut | None":
+        """The cut between the other parts; None where there are not two of them."""
+        left = [(id_, seed) for id_, seed in zip(self.ids, self.seeds, strict=True) if id_ not in ids]
+        return Cut(*map(tuple, zip(*left, strict=True))) if len(left) > 1 else None
+
 
 @dataclass(frozen=True, kw_only=True)
 class Edits:
@@ -48,7 +53,7 @@ class Edits:
     """Objects whose masks belong together whatever the views say."""
     cuts: tuple[Cut, ...] = ()
     redirects: dict[int, int] = field(default_factory=dict)
-    """Where the ids of merged objects lead."""
+    """Where the ids of merged objects lead; also those of objects that turned out to be one that had been elsewhere."""
 
     def resolve(self, object_id: int) -> int:
         """The object that an id means today."""
@@ -80,6 +85,17 @@ class Edits:
         labels = {id_: name for id_, name in self.labels.items() if id_ not in gone}
         redirects = self.redirects | dict.fromkeys(gone, object_id)
         return replace(self, labels=labels, cuts=cuts, redirects=redirects, united=(self.united - gone) | {object_id})
+
+    def one_thing(self, object_id: int, other: int) -> "Edits":
+        """The id of the other leads to the object: it is what became of it. No operator said so."""
+        return replace(self, redirects=self.redirects | {other: object_id})
+
+    def changed_by(self, later: "Edits") -> set[int]:
+        """The objects that later edits merge or split, and these do not."""
+        merged = later.redirects.items() - self.redirects.items()
+        return {id_ for pair in merged for id_ in pair} | {
+            id_ for c in later.cuts if c not in self.cuts for id_ in c.ids
+        }
 
     def split(self, cut: Cut) -> "Edits":
         """The first of the cut's ids is the object of before, the others are new."""

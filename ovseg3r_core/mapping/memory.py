@@ -7,6 +7,7 @@ from jaxtyping import Int32
 from numpy import ndarray
 
 from ovseg3r_core.mapping.edits import Edits
+from ovseg3r_core.mapping.life import Lives
 from ovseg3r_core.mapping.recognition import Recognition
 from ovseg3r_core.mapping.sighting import Sighting
 from ovseg3r_core.views import View
@@ -27,3 +28,5 @@ class Memory:
     """What the views made of each object; of one that is missing here, nothing more than its members is known."""
     recognitions: Mapping[int, Recognition] = field(default_factory=dict)
     """What the segmenter said of the objects that it found; some of them have no mask."""
+    lives: Lives = field(default_factory=Lives)
+    """What depth said against objects, and which places they left."""

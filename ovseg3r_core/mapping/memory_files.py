@@ -10,6 +10,7 @@ from numpy import ndarray
 from ovseg3r_core.checks import POSITION_LIMIT_M
 from ovseg3r_core.language.vocabulary import MAX_NAME
 from ovseg3r_core.mapping.edits import Cut, Edits
+from ovseg3r_core.mapping.life_files import check_lives
 from ovseg3r_core.mapping.memory import Memory
 from ovseg3r_core.mapping.recognition import Recognition
 from ovseg3r_core.mapping.sighting import Sighting
@@ -81,6 +82,7 @@ def check_memory(memory: Memory, owner: ndarray, records: set[int]) -> None:
         raise ValueError(f"the masks were embedded by different encoders: shapes {sorted(channels)}")
     _check_members(memory)
     _check_ids(memory)
+    check_lives(memory.lives, len(memory.views), memory.next_id)
     placed = {*memory.members[:, 2].tolist(), *memory.recognitions}
     unplaced = (records | set(np.unique(owner).tolist()) - {-1}) - placed
     if unplaced:

@@ -2,10 +2,13 @@
 
 `associate` places the masks of one new view at once (greedy, live). `adopt` takes over what a look at all views
 together found (`redraw`), while ids stay with the objects that had them. What an operator edited holds through both.
+
+What depth says of the objects since (`lives.py`) is kept here too: an object that is doubted stays, though its points
+and masks may be lost, until it is met again or removed; one that was removed is no more drawn, but not forgotten.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from functools import reduce
 from types import MappingProxyType
@@ -17,6 +20,7 @@ from numpy import ndarray
 from ovseg3r_core.language.vocabulary import UNNAMED
 from ovseg3r_core.mapping.association import NEW, UNCLEAR, match_mask, visible_counts
 from ovseg3r_core.mapping.edits import Edits
+from ovseg3r_core.mapping.life import Departure, Life, LifeEvent, Lives
 from ovseg3r_core.mapping.mapping_config import MappingConfig
 from ovseg3r_core.mapping.memory import Memory
 from ovseg3r_core.mapping.objects import MapObject, Observation, SameName, vote_name
@@ -26,6 +30,7 @@ from ovseg3r_core.mapping.redraw import Drawing
 from ovseg3r_core.mapping.sighting import FAIR_PART, Sighting, overlap, points_a_object
 from ovseg3r_core.mapping.snapshot import MapSnapshot
 from ovseg3r_core.mapping.structure import NamedBy, StructureConfig, structure_kinds
+from ovseg3r_core.mapping.watched_points import vanished
 from ovseg3r_core.types import LiftedMask, ObjectRecord, SceneCloud, ViewIncidence
 
 _SAME_SHARE = 0.5  # an object that no mask shows is told by most of its points, having nothing else to be known by
@@ -46,6 +51,16 @@ class ObjectMap:
         self.ownership = Ownership.empty(0)
         self.cloud = SceneCloud.empty()
         self.edits = Edits()
+        self.lives: dict[int, Life] = {}
+        """What speaks for and against the objects that are things."""
+        self.met_s: dict[int, float] = {}
+        """When depth last met each of them where it is."""
+        self.gone: dict[int, MapObject] = {}
+        """Those that were removed and did not come back."""
+        self.departures: tuple[Departure, ...] = ()
+        """The places that objects left, in the order in which that was noticed."""
+        self.events: list[LifeEvent] = []
+        """What became of objects since somebody last took these."""
         self._next_id = 1
 
     @classmethod
@@ -71,6 +86,14 @@ class ObjectMap:
         restored.cloud = snapshot.cloud
         restored.ownership = Ownership(snapshot.owner.copy(), seen[snapshot.owner])
         restored.edits, restored._next_id = memory.edits, memory.next_id
+        restored.met_s = {record.id: record.last_seen for record in snapshot.objects}
+        restored.departures, restored.lives = memory.lives.departures, dict(memory.lives.doubted)
+        for id_ in {departure.place.record.id for departure in memory.lives.departures}:
+            left = memory.lives.left_before(id_)
+            obj = restored.objects.setdefault(id_, MapObject(id_))
+            obj.past = [o for o in obj.observations if o.view < left]
+            obj.observations = [o for o in obj.observations if o.view >= left]
+        restored.gone = {id_: restored.objects.pop(id_) for id_ in memory.lives.gone}
         return restored
 
     def follow(self, cloud: SceneCloud) -> None:
@@ -119,9 +142,12 @@ class ObjectMap:
         former = {
             (o.view, o.mask): obj.id for obj in self.objects.values() for o in obj.observations
         }  # a mask of several objects is told by the last
-        before = self._unmasked(drawing.cloud)
+        dead, before = self.dead_masks(), self._unmasked(drawing.cloud)
         ids = self._inherit_ids(drawing, former, before)
-        ids = {g: id_ for g, id_ in ids.items() if g in drawing.evident or self.edits.keeps(id_)}
+        alive = {
+            g for g, masks in drawing.members.items() if not _mostly(dead, masks)
+        }  # not of what has gone meanwhile
+        ids = {g: id_ for g, id_ in ids.items() if g in alive and (g in drawing.evident or self.edits.keeps(id_))}
         known, self.objects = self.objects, {}
         for g, id_ in ids.items():
             shown = [_observation(mask, stamps_s[mask.view]) for mask in drawing.members[g]]
@@ -130,6 +156,7 @@ class ObjectMap:
             obj.sighting = obj.sighting.or_better(drawing.sightings[g])
             said = surer(obj.recognition, drawing.recognised.get(g))
             obj.recognition = said or (known[id_].recognition if id_ in known else None)
+            obj.past = known[id_].past if id_ in known else []
         lookup = np.full(int(drawing.ownership.owner.max(initial=-1)) + 2, NOBODY, np.int32)  # the last serves -1
         for g, id_ in ids.items():
             lookup[g] = id_
@@ -142,23 +169,48 @@ class ObjectMap:
                 owner[free], self.objects[id_] = id_, known[id_]
         self.ownership = Ownership(owner, drawing.ownership.votes)
         self.follow(newest)
+        self.objects |= {id_: known[id_] for id_ in self._held(known.keys() - self.objects.keys())}
         self._apply_cuts()
         return former
 
     def records(self) -> tuple[ObjectRecord, ...]:
-        """Every object that owns enough points, by id."""
-        points_of = self.ownership.points_of()
-        found = (
-            obj.record(self.cloud.xyz[points_of[id_]], self.config.naming, self.same_name)
-            for id_, obj in sorted(self.objects.items())
-            if len(points_of.get(id_, ())) >= self.config.min_points and id_ not in self.edits.hidden
-        )
-        return tuple(
-            replace(record, label=self.edits.labels[record.id], score=1.0, name_score=1.0)
-            if record.id in self.edits.labels
-            else record
-            for record in found
-        )
+        """Every object that owns enough points, by id; one that depth doubts is given as it was before."""
+        points_of, found = self.ownership.points_of(), []
+        for id_ in sorted(self.objects.keys() - self.edits.hidden):
+            life, points = self.lives.get(id_), points_of.get(id_, ())
+            if life is not None and life.against:
+                found.append(self.in_edited_words(replace(life.place.record, state=life.state)))
+            elif len(points) >= self.config.min_points:
+                found.append(self.record_of(id_, points_of[id_]))
+        return tuple(found)
+
+    def removed(self) -> tuple[ObjectRecord, ...]:
+        """The objects that were removed and did not come back, with their last place, by id."""
+        last = {departure.place.record.id: departure.place.record for departure in self.departures}
+        shown = sorted(self.gone.keys() - self.edits.hidden)
+        return tuple(self.in_edited_words(replace(last[id_], state="removed")) for id_ in shown)
+
+    def record_of(self, object_id: int, points: Int64[ndarray, " members"]) -> ObjectRecord:
+        """An object as readers see it, given its points in the cloud."""
+        record = self.objects[object_id].record(self.cloud.xyz[points], self.config.naming, self.same_name)
+        met_s = self.met_s.get(object_id, record.last_seen)
+        return self.in_edited_words(replace(record, last_seen=max(record.last_seen, met_s)))
+
+    def dead_masks(self) -> set[Placed]:
+        """The masks that show objects only where these are no more."""
+        objects = (*self.objects.values(), *self.gone.values())
+        past = {(o.view, o.mask) for obj in objects for o in obj.past}
+        return past - {(o.view, o.mask) for obj in self.objects.values() for o in obj.observations} if past else past
+
+    def saved_lives(self) -> Lives:
+        """What a saved map keeps of all that."""
+        doubted = {id_: life for id_, life in self.lives.items() if life.against}
+        return Lives(doubted=doubted, departures=self.departures, gone=frozenset(self.gone))
+
+    def take_events(self) -> tuple[LifeEvent, ...]:
+        """What became of objects since the last call."""
+        events, self.events = tuple(self.events), []
+        return events
 
     def edit(self, edits: Edits) -> None:
         """Apply the operator's corrections; every later `associate` and `adopt` holds on to them."""
@@ -169,13 +221,16 @@ class ObjectMap:
                 self.objects[into].sighting = self.objects[into].sighting.or_better(part.sighting)
                 self.objects[into].recognition = surer(self.objects[into].recognition, part.recognition)
         self.ownership = self.ownership.renamed(edits.redirects)
+        for id_ in self.edits.changed_by(edits):
+            self.lives.pop(id_, None)  # it is another thing now
         self.edits = edits
         self._apply_cuts()
         self._forget_ownerless()
 
     def members(self) -> Int32[ndarray, "members 3"]:
         """(view, mask, object id) of every placed mask."""
-        rows = [(o.view, o.mask, obj.id) for obj in self.objects.values() for o in obj.observations]
+        objects = (*self.objects.values(), *self.gone.values())
+        rows = [(o.view, o.mask, obj.id) for obj in objects for o in obj.ever]
         return np.array(sorted(rows), np.int32).reshape(-1, 3)
 
     def sightings(self) -> dict[int, Sighting]:
@@ -267,7 +322,7 @@ class ObjectMap:
 
         A part that perception lost begins anew with the observations of the others: one mask may show several parts.
         """
-        for cut in self.edits.cuts:
+        for cut in filter(None, (cut.without(self.gone.keys()) for cut in self.edits.cuts)):
             points = np.flatnonzero(np.isin(self.ownership.owner, cut.ids))
             if not len(points):
                 continue
@@ -280,7 +335,7 @@ class ObjectMap:
             sighting = max((obj.sighting for obj in alive), key=lambda it: it.masked, default=Sighting())
             said = reduce(surer, (obj.recognition for obj in alive), None)
             for id_ in set(part.tolist()) - self.objects.keys():
-                self.objects[id_] = MapObject(id_, list(shown), sighting, said)
+                self.objects[id_] = MapObject(id_, list(shown), sighting=sighting, recognition=said)
 
     def _new_id(self) -> int:
         self._next_id += 1
@@ -314,7 +369,29 @@ class ObjectMap:
     def _forget_ownerless(self) -> None:
         """Objects that lost every point to others are gone."""
         alive = set(np.unique(self.ownership.owner).tolist())
+        alive |= self._held(self.objects.keys() - alive)
         self.objects = {id_: obj for id_, obj in self.objects.items() if id_ in alive}
+
+    def _held(self, ids: Set[int]) -> set[int]:
+        """Those that stay without points: they are missing, or their surface went away and nobody took it."""
+        known = {id_: self.lives[id_] for id_ in ids if id_ in self.lives}
+        missing = {id_ for id_, life in known.items() if life.missing}
+        suspects = {id_: life.samples for id_, life in known.items() if not life.missing}
+        lost = vanished(suspects, self.cloud.xyz, 2 * self.config.carry_radius_m)
+        for id_ in lost:
+            self.lives[id_] = replace(known[id_], against=max(known[id_].against, 1))
+        return missing | lost
+
+    def in_edited_words(self, record: ObjectRecord) -> ObjectRecord:
+        """The record under the name that an operator gave the object, where one did."""
+        if record.id not in self.edits.labels:
+            return record
+        return replace(record, label=self.edits.labels[record.id], score=1.0, name_score=1.0)
+
+
+def _mostly(dead: Set[Placed], masks: Sequence[LiftedMask]) -> bool:
+    """Whether more than half of some masks, of which there may be none, are dead."""
+    return 2 * sum((mask.view, mask.mask) in dead for mask in masks) > len(masks)
 
 
 def _observation(mask: LiftedMask, stamp_s: float) -> Observation:

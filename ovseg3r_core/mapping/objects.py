@@ -53,11 +53,18 @@ class MapObject:
 
     id: int
     observations: list[Observation] = field(default_factory=list)
+    past: list[Observation] = field(default_factory=list)
+    """Those of a place that it left: they still say what it is called and looks like, and no more where it is."""
     sighting: Sighting = field(default_factory=Sighting)
     recognition: Recognition | None = None
     """What the segmenter said of it; an object without an observation has one."""
     structure: str | None = None
     """"wall", "floor" or "ceiling" where geometry says it is part of the room and not a thing in it."""
+
+    @property
+    def ever(self) -> list[Observation]:
+        """All observations, wherever it was."""
+        return [*self.past, *self.observations]
 
     @property
     def views(self) -> int:
@@ -71,7 +78,7 @@ class MapObject:
             label, sure = self.structure, 1.0
         box = fit_box(xyz_map)
         centre = xyz_map.mean(axis=0)
-        stamps = [observation.stamp_s for observation in self.observations]
+        stamps = [observation.stamp_s for observation in self.ever]
         if self.recognition and not stamps:
             stamps = [self.recognition.first_seen, self.recognition.last_seen]
         return ObjectRecord(
@@ -81,7 +88,7 @@ class MapObject:
             centre=(float(centre[0]), float(centre[1]), float(centre[2])),
             box=box,
             points=len(xyz_map),
-            observations=len(self.observations),
+            observations=len(self.ever),
             first_seen=min(stamps),
             last_seen=max(stamps),
             state="present",
@@ -93,14 +100,14 @@ class MapObject:
 
         The views go first: what a detector named in them is called so. The segmenter names what is left.
         """
-        label, agreement = vote_name(self.observations, config, same_name)
+        label, agreement = vote_name(self.ever, config, same_name)
         if label == UNNAMED and self.recognition and self.recognition.label:
             return self.recognition.label, self.recognition.name_score, self.recognition.name_score
-        return label, agreement, name_score(label, self.observations, config, same_name)
+        return label, agreement, name_score(label, self.ever, config, same_name)
 
     def embedding(self) -> Float32[ndarray, " channels"] | None:
         """The mean direction of its views' image embeddings, where an image-text encoder gave some."""
-        found = [observation.embedding for observation in self.observations if observation.embedding is not None]
+        found = [observation.embedding for observation in self.ever if observation.embedding is not None]
         if not found:
             return None
         total = np.sum(found, axis=0)

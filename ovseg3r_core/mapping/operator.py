@@ -30,7 +30,7 @@ def relabel(object_id: int, label: str) -> Operation:
     """The object is called `label`; an empty one gives the naming back to perception."""
 
     def change(objects: ObjectMap) -> Change:
-        id_ = find(objects, object_id)
+        id_ = find(objects, object_id, removed_too=True)
         return Change(edits=objects.edits.relabelled(id_, label), ids=(id_,))
 
     return change
@@ -73,16 +73,20 @@ def delete(object_id: int) -> Operation:
     """The object is no thing, and is not shown again."""
 
     def change(objects: ObjectMap) -> Change:
-        return Change(edits=objects.edits.deleted(find(objects, object_id)), ids=())
+        return Change(edits=objects.edits.deleted(find(objects, object_id, removed_too=True)), ids=())
 
     return change
 
 
-def find(objects: ObjectMap, object_id: int) -> int:
+def find(objects: ObjectMap, object_id: int, *, removed_too: bool = False) -> int:
     """The object that an id means today; raises `Rejected("no_object")`."""
     id_ = objects.edits.resolve(object_id)
     if id_ in objects.edits.hidden:
         raise Rejected("no_object", f"object {object_id} was deleted")
+    if id_ in objects.gone and removed_too:
+        return id_
+    if id_ in objects.gone:
+        raise Rejected("no_object", f"object {object_id} was removed: it can be relabelled or deleted, and no more")
     if id_ not in objects.objects:
         raise Rejected("no_object", f"there is no object {object_id}; list_objects gives the ids of all")
     return id_

@@ -34,6 +34,8 @@ class MapSnapshot:
     """Id of the object or piece of structure that each point belongs to, -1 for none."""
     objects: tuple[ObjectRecord, ...]
     structure: tuple[ObjectRecord, ...]
+    removed: tuple[ObjectRecord, ...] = ()
+    """Objects that are gone, each with its last place; they own no points."""
     up: tuple[float, float, float]
     """Which way is up in the map frame, estimated from cameras and surfaces."""
     views: int

@@ -16,6 +16,8 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from ovseg3r_core.language.encoder import EncoderId
+from ovseg3r_core.mapping.life import Lives
+from ovseg3r_core.mapping.life_files import lives_json, lives_of, place_arrays
 from ovseg3r_core.mapping.map_folder import Content, DamagedMap, Saving, read_map, read_part, saving
 from ovseg3r_core.mapping.memory import Memory
 from ovseg3r_core.mapping.memory_files import (
@@ -46,7 +48,8 @@ def save_map(snapshot: MapSnapshot, folder: Path, memory: Memory | None = None) 
         OSError: the disk is full or the folder cannot be written; it holds the old map.
     """
     if memory:
-        check_memory(memory, snapshot.owner, {record.id for record in (*snapshot.objects, *snapshot.structure)})
+        records = (*snapshot.objects, *snapshot.structure, *snapshot.removed)
+        check_memory(memory, snapshot.owner, {record.id for record in records})
     looks = snapshot.embeddings
     with saving(folder) as save:
         save.finish(
@@ -57,6 +60,7 @@ def save_map(snapshot: MapSnapshot, folder: Path, memory: Memory | None = None) 
                 "cloud": save.add("cloud", _cloud(snapshot, memory)),
                 "objects": [asdict(record) for record in snapshot.objects],
                 "structure": [asdict(record) for record in snapshot.structure],
+                "removed": [asdict(record) for record in snapshot.removed],
                 "encoder": asdict(looks.encoder) if looks else None,
                 "memory": _memory_json(memory, save) if memory else None,
             }
@@ -97,7 +101,7 @@ def _cloud(snapshot: MapSnapshot, memory: Memory | None) -> bytes:
     if looks:
         arrays |= {"embedding": looks.vectors, "embedding_of": looks.ids}
     if memory:
-        arrays |= {"members": memory.members}
+        arrays |= {"members": memory.members} | place_arrays(memory.lives)
     _check_arrays(arrays)
     return save_tensors({name: np.ascontiguousarray(array) for name, array in arrays.items()})
 
@@ -109,6 +113,7 @@ def _memory_json(memory: Memory, save: Saving) -> dict[str, Any]:
         "edits": edits_json(memory.edits),
         "sightings": sightings_json(memory.sightings),
         "recognitions": recognitions_json(memory.recognitions),
+        "lives": lives_json(memory.lives, asdict),
     }
 
 
@@ -121,6 +126,7 @@ def _snapshot(folder: Path, content: Content) -> MapSnapshot:
         owner=tensors["owner"],
         objects=objects,
         structure=tuple(_record(entry) for entry in content["structure"]),
+        removed=tuple(_record(entry) for entry in content.get("removed", [])),  # older releases removed nothing
         up=_triple(content["up"]),
         views=int(content["views"]),
         embeddings=_embeddings(content["encoder"], tensors, {record.id for record in objects}),
@@ -139,8 +145,9 @@ def _memory(folder: Path, content: Content) -> Memory:
         edits=edits_of(entry["edits"]),
         sightings=sightings_of(entry.get("sightings", [])),  # release 0.1 did not write them
         recognitions=recognitions_of(entry.get("recognitions", [])),  # nor these, and maps of masks alone have none
+        lives=lives_of(entry["lives"], tensors, _record) if "lives" in entry else Lives(),
     )
-    records = (*content["objects"], *content["structure"])
+    records = (*content["objects"], *content["structure"], *content.get("removed", []))
     check_memory(memory, tensors["owner"], {_record(record).id for record in records})
     return memory
 

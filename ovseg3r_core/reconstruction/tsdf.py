@@ -9,8 +9,9 @@ from typing import Annotated
 import numpy as np
 import open3d as o3d
 import open3d.core as o3c
-from jaxtyping import Float32
+from jaxtyping import Float32, Int64
 from numpy import ndarray
+from scipy.spatial import KDTree
 
 from ovseg3r_core.checks import DEPTH_LIMIT_M, Rejected
 from ovseg3r_core.config import Within, check_ranges
@@ -21,6 +22,7 @@ from ovseg3r_core.types import Frame, SceneCloud
 
 _VOXEL_BYTES = 5 * 4  # distance, weight and three colours; 16-bit weights would wrap after 36 minutes at 30 Hz
 _SPARE_BLOCKS = 256  # kept free, see `_integrate_blocks`
+_FRAMES_A_CAP = 8  # weights are capped every so many frames, as that takes a fifth of a frame's time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +46,8 @@ class TsdfConfig:
     min_weight_share: Annotated[float, Within(0.0, 0.99)] = 0.05
     """Share of all frames that is enough where it is less than min_weight: a short sequence sees each surface a few
     times."""
+    max_weight: Annotated[float, Within(1.0, 100_000.0)] = 64.0
+    """Readings that a voxel remembers: about as many new ones outweigh the old where a thing was put down."""
     memory_budget_mb: Annotated[float, Within(1.0, 65536.0)] = 512.0
     """Memory of all voxels, taken at the start; frames that need more are refused and counted."""
 
@@ -109,7 +113,36 @@ class TsdfVolume:
         self._check_budget(frame, blocks)
         for part in self._parts_that_fit(blocks):
             self._grid.integrate(part, depth, color, K, T_camera_map, *reach)
+        if self.frames % _FRAMES_A_CAP == 0:
+            self._cap_weights(blocks)
         self.frames += 1
+
+    def forget(self, gone: Float32[ndarray, "_ 3"], kept: Float32[ndarray, "_ 3"]) -> None:
+        """Make a surface unknown again, both its sides, as if it had never been met.
+
+        Carving would not do: Open3D fuses only what lies near the surface that a ray ends on, so that what the ray
+        passed through on its way stays as it was.
+
+        Args:
+            gone: points of the surface, map frame, metres.
+            kept: points of other surfaces; voxels that are nearer to one of these stay.
+        """
+        reach_m = self.config.truncation_voxels * self.config.voxel_size_m
+        if not len(gone):
+            return
+        index, xyz = self._voxels_about(gone, reach_m)
+        away, _ = KDTree(gone).query(xyz, distance_upper_bound=reach_m)
+        near = np.isfinite(away)
+        index, xyz, away = index[near], xyz[near], away[near]
+        kept = kept[((kept >= gone.min(axis=0) - 2 * reach_m) & (kept <= gone.max(axis=0) + 2 * reach_m)).all(axis=1)]
+        if len(kept):
+            others, _ = KDTree(kept).query(xyz, distance_upper_bound=reach_m)
+            index = index[others > away]
+        for name in ("tsdf", "weight", "color"):
+            values = self._grid.attribute(name)
+            flat = values.reshape(o3c.SizeVector([-1, values.shape[-1]]))
+            nothing = o3c.SizeVector([len(index), values.shape[-1]])
+            flat[o3c.Tensor.from_numpy(index).to(self._device)] = o3c.Tensor.zeros(nothing, o3c.float32, self._device)
 
     def extract(self) -> SceneCloud:
         """The surface met so far: at most one point a voxel, with colour and a unit normal towards the cameras.
@@ -133,6 +166,29 @@ class TsdfVolume:
             voxel_m=self.config.voxel_size_m,
             min_weight=min(self.config.min_weight, self.config.min_weight_share * self.frames),
         )
+
+    def _voxels_about(
+        self, xyz: Float32[ndarray, "_ 3"], reach_m: float
+    ) -> tuple[Int64[ndarray, " voxels"], Float32[ndarray, "voxels 3"]]:
+        """The voxels of the blocks in use that come near some points: their flat index in the attributes, and place."""
+        side, voxel_m = self.config.block_resolution, self.config.voxel_size_m
+        corners = xyz[:, None] + reach_m * np.stack(np.meshgrid(*[[-1, 0, 1]] * 3), axis=-1).reshape(1, 27, 3)
+        keys = np.unique(np.floor(corners.reshape(-1, 3) / (side * voxel_m)).astype(np.int32), axis=0)
+        at, known = self._grid.hashmap().find(o3c.Tensor.from_numpy(keys).to(self._device))
+        used = known.cpu().numpy()
+        at, keys = at.cpu().numpy().astype(np.int64)[used], keys[used]
+        z, y, x = np.meshgrid(*[np.arange(side)] * 3, indexing="ij")
+        inside = np.stack([x, y, z], axis=-1).reshape(1, -1, 3)
+        place = (keys[:, None].astype(np.int64) * side + inside) * voxel_m
+        index = at[:, None] * side**3 + np.arange(side**3)
+        return index.reshape(-1), place.reshape(-1, 3).astype(np.float32)
+
+    def _cap_weights(self, blocks: o3c.Tensor) -> None:
+        """Let the voxels of some blocks remember no more readings than they may."""
+        at, known = self._grid.hashmap().find(blocks)
+        weight = self._grid.attribute("weight").reshape(o3c.SizeVector([-1, self.config.block_resolution**3]))
+        at = at[known].to(o3c.int64)
+        weight[at] = weight[at].clip(0.0, float(self.config.max_weight))
 
     def _usable_depth(self, frame: Frame) -> Float32[ndarray, "height width"]:
         depth_m, low, high = frame.depth_m, self.config.depth_min_m, self.config.depth_max_m
