@@ -171,7 +171,7 @@ def _best_guess(
         return np.zeros(len(a), bool)
     scale, R, t = _umeyama(a[triples], b[triples], scaled=scaled)
     judges = rng.choice(len(a), min(len(a), _JUDGES), replace=False)
-    moved = np.einsum("tij,pj->tpi", scale[:, None, None] * R, a[judges]) + t[:, None]
+    moved = a[judges] @ (scale[:, None, None] * R.swapaxes(1, 2)) + t[:, None]
     best = int(np.count_nonzero(np.linalg.norm(moved - b[judges], axis=2) <= within, axis=1).argmax())
     return np.linalg.norm(scale[best] * a @ R[best].T + t[best] - b, axis=1) <= within
 

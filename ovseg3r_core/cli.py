@@ -155,7 +155,7 @@ def segment(
     from ovseg3r_core.run import OnPoints, config_of, perceive, write_run
     from ovseg3r_core.scene_files import read_points_ply
     from ovseg3r_core.segmenter_choice import choose_segmenter
-    from ovseg3r_core.sequences.sequence import open_sequence
+    from ovseg3r_core.sequences.sequence import open_sequence, scale_known
 
     start = time.perf_counter()
     config = config_of(online=mode is Mode.online, voxel_size_m=voxel_size)
@@ -180,7 +180,8 @@ def segment(
         namer = Namer(names, encoder)
         if not vocabulary:  # names that the masks brought and the default lacks; one that was asked for is kept to
             namer = namer.with_names_of(record.label for record in snapshot.objects)
-        report = write_run(out_dir, perception, snapshot, namer, start, choice, target)
+        known = scale_known(source)
+        report = write_run(out_dir, perception, snapshot, namer, start, choice, target, scale_known=known)
     if as_json:
         out.print_json(json.dumps(report))
     else:

@@ -10,7 +10,7 @@ from ovseg3r_core.alignment import IDENTITY, Similarity, fit, fit_most, upright
 from ovseg3r_core.evaluation.trajectory_error import trajectory_error
 
 seeds = st.integers(0, 2**32 - 1)
-few = settings(max_examples=20, deadline=None)
+few = settings(max_examples=12, deadline=None)
 
 
 @st.composite

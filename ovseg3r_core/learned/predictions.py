@@ -133,7 +133,8 @@ def _decoded(encoded: Float64[ndarray, "views 9"], width: int, height: int, name
     if not (np.isfinite(encoded).all() and (np.linalg.norm(encoded[:, 3:7], axis=1) > 0).all()):
         raise Rejected("bad_file", f"{name}: pose_enc is not finite, or a quaternion of it is zero")
     K = np.zeros((len(encoded), 3, 3))
-    K[:, 0, 0], K[:, 1, 1] = width / 2 / np.tan(fields[:, 1] / 2), height / 2 / np.tan(fields[:, 0] / 2)
+    with np.errstate(divide="ignore"):  # a field of view of 0 is no camera's, and is rejected when its turn comes
+        K[:, 0, 0], K[:, 1, 1] = width / 2 / np.tan(fields[:, 1] / 2), height / 2 / np.tan(fields[:, 0] / 2)
     K[:, 0, 2], K[:, 1, 2], K[:, 2, 2] = width / 2, height / 2, 1
     return _inverted(Rotation.from_quat(encoded[:, 3:7]).as_matrix(), encoded[:, :3]), K
 

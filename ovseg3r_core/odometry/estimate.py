@@ -15,7 +15,7 @@ from ovseg3r_core.odometry.loops import close_loops
 from ovseg3r_core.odometry.shape import Shape
 from ovseg3r_core.odometry.tracker import OdometryKeyframe, Tracker, TrackerConfig
 from ovseg3r_core.sequences.prefetch import or_reason
-from ovseg3r_core.sequences.sequence import Recording
+from ovseg3r_core.sequences.sequence import Recording, scale_known
 from ovseg3r_core.stopwatch import Stopwatch
 from ovseg3r_core.types import Frame, RgbdFrame
 
@@ -109,6 +109,11 @@ class PosedRecording:
     def name(self) -> str:
         """The recording's."""
         return self.recording.name
+
+    @property
+    def scale_known(self) -> bool:
+        """Whether its lengths are metres."""
+        return scale_known(self.recording)
 
     def __len__(self) -> int:
         return len(self.recording)

@@ -17,7 +17,7 @@ from ovseg3r_core.odometry.picture import draw_reconstruction
 from ovseg3r_core.outputs import write_json
 from ovseg3r_core.reconstruction.tsdf import TsdfConfig, TsdfVolume
 from ovseg3r_core.scene_files import write_scene_ply
-from ovseg3r_core.sequences.sequence import Recording, Sequence
+from ovseg3r_core.sequences.sequence import Recording, Sequence, scale_known
 from ovseg3r_core.sequences.trajectory_file import write_trajectory
 from ovseg3r_core.stopwatch import Stopwatch
 from ovseg3r_core.types import Frame
@@ -51,7 +51,7 @@ def reconstruct(
     nobody = np.full(len(cloud), -1, np.int32)
     write_scene_ply(folder / "cloud.ply", cloud, nobody, np.zeros(len(cloud), np.int32))
     error = trajectory_error(estimate.poses, recorded_poses(recording)) if recording.has_poses else None
-    report = estimate.report() | {"fused": volume.frames, "points": len(cloud), "scale_known": True}
+    report = estimate.report() | {"fused": volume.frames, "points": len(cloud), "scale_known": scale_known(recording)}
     report["seconds"] |= dict(clock.seconds)
     report["against_recorded_poses"] = asdict(error) if error else None
     write_json(folder / "report.json", report)

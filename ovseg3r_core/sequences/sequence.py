@@ -97,6 +97,11 @@ def open_sequence(path: str | Path, format: str = "auto", frames: slice = slice(
     return sequence
 
 
+def scale_known(source: Sequence | Recording) -> bool:
+    """Whether the lengths of a source are metres; only what was reconstructed from colour alone may say otherwise."""
+    return getattr(source, "scale_known", True)
+
+
 def _find_format(path: Path, name: str) -> Format:
     known = "\n".join(f"  {candidate.name}: {candidate.needs}" for candidate in FORMATS)
     if name == "auto":
