@@ -198,6 +198,7 @@ def query(
         str | None,
         typer.Option(metavar="ARCHITECTURE:CHECKPOINT", help="The OpenCLIP weights of the map, if they were moved."),
     ] = None,
+    removed: Annotated[bool, typer.Option("--removed", help="Also ask what is gone, with its last place.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Ask a map for objects by free text; the answer is found, ambiguous, none or blind."""
@@ -207,7 +208,7 @@ def query(
     from ovseg3r_core.outputs import answer_json
 
     snapshot = load_map(map_dir)
-    known = (*snapshot.objects, *snapshot.structure)
+    known = (*snapshot.objects, *snapshot.structure, *(snapshot.removed if removed else ()))
     engine = QueryEngine(MiniLm(), visual=encoder_of(snapshot, clip))
     result = engine.answer(text, known, embeddings=snapshot.embeddings, mapped=snapshot.views > 0, top_k=top_k)
     if as_json:
