@@ -202,6 +202,7 @@ def query(
         str | None,
         typer.Option(metavar="ARCHITECTURE:CHECKPOINT", help="The OpenCLIP weights of the map, if they were moved."),
     ] = None,
+    removed: Annotated[bool, typer.Option("--removed", help="Also ask what is gone, with its last place.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Ask a map for objects by free text, by name and place; the answer is found, ambiguous, none or blind."""
@@ -212,7 +213,8 @@ def query(
     from ovseg3r_core.outputs import answer_json
 
     snapshot = load_map(map_dir)
-    result = ask(QueryEngine(MiniLm(), visual=encoder_of(snapshot, clip)), snapshot, text, top_k=top_k)
+    engine = QueryEngine(MiniLm(), visual=encoder_of(snapshot, clip))
+    result = ask(engine, snapshot, text, top_k=top_k, removed_too=removed)
     if as_json:
         out.print_json(json.dumps(answer_json(result)))
     else:

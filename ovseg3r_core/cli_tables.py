@@ -45,12 +45,11 @@ def objects_table(snapshot: "MapSnapshot", namer: "Namer") -> Table:
 
 def answer_table(result: QueryResult) -> Table:
     """The objects that answer a text, best first."""
-    table = Table("id", "label", "score", "centre (m)", "size (m)")
+    table = Table("id", "label", "score", "state", "centre (m)", "size (m)")
     for hit in result.hits:
-        record = hit.object
-        table.add_row(
-            str(record.id), escape(record.label), f"{hit.score:.2f}", metres(record.centre), metres(record.box.size)
-        )
+        it = hit.object
+        score = f"{hit.score:.2f}"
+        table.add_row(str(it.id), escape(it.label), score, it.state, metres(it.centre), metres(it.box.size))
     return table
 
 

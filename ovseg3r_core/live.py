@@ -17,6 +17,7 @@ from typing import Annotated, Generic, TypeVar
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.config import Within, check_ranges
 from ovseg3r_core.mapping.edits import Edits
+from ovseg3r_core.mapping.life import LifeEvent, appeared
 from ovseg3r_core.mapping.memory import Memory
 from ovseg3r_core.mapping.operator import Operation
 from ovseg3r_core.mapping.snapshot import MapSnapshot
@@ -68,6 +69,8 @@ class LiveMap:
     """Time of the newest keyframe in it."""
     revision: int
     """Goes up with every change."""
+    events: tuple[LifeEvent, ...] = ()
+    """What became of objects since the map before."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,7 @@ class LivePerception:
             niceness=_LOOK_NICENESS,
         )
         self._refine = Stage("refine", 1, self._do_refine, lambda *_: None, niceness=_REFINE_NICENESS)
+        self._told: set[int] = set()  # of the objects with these ids
         self.latest = self._read(revision=0)
 
     @property
@@ -153,6 +157,7 @@ class LivePerception:
             Rejected: `no_object` or `bad_edit`; nothing is changed then.
         """
         ids = self.perception.edit(operation)
+        self._told.update(ids)  # what an operator made has not appeared
         self._publish()
         return ids
 
@@ -165,13 +170,14 @@ class LivePerception:
         with self._placing:
             self._map_number += new_origin
             self.perception.reset()
-        self._stamp_s = 0.0
+        self._stamp_s, self._told = 0.0, set()
         return self._publish()
 
     def resume(self, snapshot: MapSnapshot, memory: Memory) -> LiveMap:
         """Go on from a saved map."""
         self.perception.resume(snapshot, memory)
         self._stamp_s = max((view.stamp_s for view in memory.views), default=0.0)
+        self._told = {record.id for record in (*snapshot.objects, *snapshot.structure, *snapshot.removed)}
         return self._publish()
 
     def _do_fuse(self, waited: "_OfMap[Arrival]") -> None:
@@ -181,6 +187,8 @@ class LivePerception:
             keyframe = self.perception.fuse(frame)
         self._count("fused")
         self.fused_age_s.add(self._now_s() - frame.stamp_s)
+        if self.perception.has_news:
+            self._publish()
         if keyframe is not None:
             self._count("keyframes")
             self._look.put(_OfMap(waited.map_number, keyframe))
@@ -213,8 +221,18 @@ class LivePerception:
             return self.latest
 
     def _read(self, revision: int) -> LiveMap:
-        snapshot = self.perception.snapshot()
-        return LiveMap(snapshot=snapshot, edits=self.perception.objects.edits, stamp_s=self._stamp_s, revision=revision)
+        events, snapshot = self.perception.take_events(), self.perception.snapshot()
+        new = appeared(self._told, snapshot.objects, self._stamp_s)
+        self._told.update(event.record.id for event in new)
+        for event in (*new, *events):
+            self._count(f"objects {event.kind}")
+        return LiveMap(
+            snapshot=snapshot,
+            edits=self.perception.objects.edits,
+            stamp_s=self._stamp_s,
+            revision=revision,
+            events=(*new, *events),
+        )
 
     def _count(self, what: str) -> None:
         with self._counting:

@@ -241,6 +241,11 @@ class Perception:
                 self._remember()
                 reunite(self.objects, max((view.stamp_s for view in views), default=0.0), self.config.life)
 
+    @property
+    def has_news(self) -> bool:
+        """Whether something became of an object since `take_events` was last called."""
+        return bool(self.objects.events)
+
     def take_events(self) -> tuple[LifeEvent, ...]:
         """What became of objects since the last call."""
         with self._map:

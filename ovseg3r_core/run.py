@@ -15,6 +15,7 @@ from ovseg3r_core.language.naming import Namer
 from ovseg3r_core.language.vocabulary import UNNAMED
 from ovseg3r_core.lifting import LiftingConfig
 from ovseg3r_core.mapping.instances import FindsInstances
+from ovseg3r_core.mapping.life import LifeConfig
 from ovseg3r_core.mapping.mapping_config import MappingConfig
 from ovseg3r_core.mapping.snapshot import MapSnapshot
 from ovseg3r_core.masks.proposer import CountsPrompts, MaskProposer
@@ -46,7 +47,8 @@ def config_of(*, online: bool, voxel_size_m: float = 0.02) -> PerceptionConfig:
     at the end. A smaller voxel is for smaller scenes: a bin of goods wants 5 mm and ends at 1.25 m.
     """
     scale = voxel_size_m / TsdfConfig().voxel_size_m
-    lifting, mapping, incidence = LiftingConfig(), MappingConfig(), IncidenceConfig()
+    lifting, mapping, incidence, life = LiftingConfig(), MappingConfig(), IncidenceConfig(), LifeConfig()
+    evidence = life.evidence
     config = PerceptionConfig(
         tsdf=TsdfConfig(voxel_size_m=voxel_size_m, depth_max_m=TsdfConfig().depth_max_m * min(scale, 1.0)),
         keyframes=KeyframeConfig(translation_m=KeyframeConfig().translation_m * min(scale, 1.0)),
@@ -57,6 +59,11 @@ def config_of(*, online: bool, voxel_size_m: float = 0.02) -> PerceptionConfig:
             carry_radius_m=mapping.carry_radius_m * scale,
             part_gap_m=mapping.part_gap_m * scale,
             rim_m=mapping.rim_m * scale,
+        ),
+        life=replace(
+            life,
+            clear_m=life.clear_m * scale,
+            evidence=replace(evidence, margin_m=evidence.margin_m * scale, reach_m=evidence.reach_m * scale),
         ),
     )
     return config if online else replace(config, explained_after_views=NEVER, refine_every=0)

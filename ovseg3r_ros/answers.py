@@ -2,6 +2,9 @@
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
 
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.language.encoder import TextEncoder
@@ -9,12 +12,14 @@ from ovseg3r_core.language.naming import Namer
 from ovseg3r_core.language.vocabulary import Vocabulary, default_vocabulary
 from ovseg3r_core.live import LiveMap
 from ovseg3r_core.mapping.edits import Edits
+from ovseg3r_core.mapping.life import LifeEvent
 from ovseg3r_core.mapping.queries import QueryEngine
 from ovseg3r_core.mapping.questions import ask
 from ovseg3r_core.mapping.standing import AnswerChange, StandingAnswer, StandingText, answer_all, changes_since
 from ovseg3r_core.mapping.standing import standing_texts as stand
+from ovseg3r_core.outputs import named
 from ovseg3r_core.types import QueryResult
-from ovseg3r_ros.outputs.labelled_map import LabelledMap, LabelledObject, label_map
+from ovseg3r_ros.outputs.labelled_map import LabelledMap, LabelledObject, fits_messages, label_map
 from ovseg3r_ros.outputs.labels import check_class_ids
 
 
@@ -31,6 +36,7 @@ class Answers:
         self._standing: tuple[StandingText, ...] = ()
         self._answers: tuple[StandingAnswer, ...] = ()
         self._changes: list[AnswerChange] = []
+        self._events: list[LifeEvent] = []
         self._newest = first
         self._edition = 0
         self._writing = threading.Lock()
@@ -51,6 +57,7 @@ class Answers:
         with self._writing:
             self._newest = newest
             self._look_again()
+            self._events += newest.events
 
     def set_vocabulary(self, vocabulary: Vocabulary) -> None:
         """Choose the words that labels are taken from.
@@ -76,14 +83,17 @@ class Answers:
             self._look_again()
             return self._answers
 
-    def ask(self, text: str, top_k: int) -> tuple[LabelledMap, QueryResult]:
+    def ask(self, text: str, top_k: int, *, removed_too: bool = False) -> tuple[LabelledMap, QueryResult]:
         """The answer to a free text, and the map that gave it.
+
+        Args:
+            removed_too: whether what is gone may answer.
 
         Raises:
             Rejected: `bad_query`.
         """
         shown = self.shown
-        return shown, ask(self._engine, shown.snapshot, text, top_k=top_k)
+        return shown, ask(self._engine, shown.snapshot, text, top_k=top_k, removed_too=removed_too)
 
     def get(self, object_id: int) -> tuple[LabelledMap, LabelledObject]:
         """The object that an id means today; raises `Rejected("no_object")`."""
@@ -99,6 +109,16 @@ class Answers:
         with self._writing:
             changes, self._changes = self._changes, []
             return changes
+
+    def take_events(self) -> list[LifeEvent]:
+        """What became of objects since the last call, under the names that the vocabulary has for them."""
+        with self._writing:
+            events, self._events = self._events, []
+            return [
+                replace(event, record=named(event.record, self._namer))
+                for event in events
+                if fits_messages(event.record) and np.isfinite(event.previous_place).all()
+            ]
 
     def _look_again(self) -> None:
         before = self._answers
@@ -124,7 +144,8 @@ class Answers:
         """
         new = set(self._newest.edits.labels.values()) - set(self._vocabulary.names)
         if self._named_from == default_vocabulary():
-            new.update(self._namer.lacking(record.label for record in self._newest.snapshot.objects))
+            things = (*self._newest.snapshot.objects, *self._newest.snapshot.removed)
+            new.update(self._namer.lacking(record.label for record in things))
         if new:
             grown = self._vocabulary.with_names(sorted(new))
             check_class_ids(grown)

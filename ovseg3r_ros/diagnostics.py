@@ -80,6 +80,8 @@ class Diagnostics:
             views=shown.snapshot.views,
             max_views=self._live.perception.config.max_views,
             objects=len(shown.things),
+            missing=sum(it.record.state == "missing" for it in shown.things),
+            removed=len(shown.removed),
             points=len(shown.snapshot.cloud),
             revision=shown.revision,
             published_ago_s=self._publisher.published_ago_s,

@@ -38,6 +38,7 @@ METHOD = ParameterGroup(
         "lifting",
         "mapping",
         "structure",
+        "life",
         "explained_after_views",
         "refine_every",
         "max_views",

@@ -1,4 +1,4 @@
-"""The topics of the node: the whole map whenever it changed, latched, and an event for every new answer."""
+"""The topics of the node: the whole map whenever it changed, latched, and an event for every new answer and turn."""
 
 import time
 
@@ -12,10 +12,10 @@ from ovseg3r_core.rolling import RollingWindow
 from ovseg3r_ros.answers import Answers
 from ovseg3r_ros.config import OutputConfig
 from ovseg3r_ros.latched import latched
-from ovseg3r_ros.msg import ObjectInstanceArray, QueryState
+from ovseg3r_ros.msg import ObjectEvent, ObjectInstanceArray, QueryState
 from ovseg3r_ros.outputs.clouds import instance_cloud
 from ovseg3r_ros.outputs.detections import detection_array
-from ovseg3r_ros.outputs.events import query_state
+from ovseg3r_ros.outputs.events import object_event, query_state
 from ovseg3r_ros.outputs.instances import instance_array
 from ovseg3r_ros.outputs.labelled_map import LabelledMap
 from ovseg3r_ros.outputs.labels import label_info
@@ -39,6 +39,7 @@ class MapPublisher:
         self._detections = node.create_publisher(Detection3DArray, "detections", latched())
         self._labels = node.create_publisher(LabelInfo, "labels", latched())
         self._events = node.create_publisher(QueryState, "query_events", latched(_EVENTS_KEPT))
+        self._object_events = node.create_publisher(ObjectEvent, "object_events", latched(_EVENTS_KEPT))
         self._at_s: float | None = None
         self._repeater: Repeater | None = None
 
@@ -85,6 +86,10 @@ class MapPublisher:
             event = query_state(change, shown)
             self._node.get_logger().info(event.summary)
             self._events.publish(event)
+        for turn in self._answers.take_events():
+            event = object_event(turn, frame)
+            self._node.get_logger().info(event.summary)
+            self._object_events.publish(event)
         self._published, self._at_s = shown.revision, time.monotonic()
         if stamp_ns > self._newest_ns:  # what changes the map without a newer keyframe has no age
             self.age_s.add((self._node.get_clock().now().nanoseconds - stamp_ns) / 1e9)
@@ -100,5 +105,6 @@ class MapPublisher:
             self._detections,
             self._labels,
             self._events,
+            self._object_events,
         ):
             self._node.destroy_publisher(publisher)

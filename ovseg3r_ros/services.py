@@ -96,7 +96,9 @@ class MapServices:
     @refusing
     def query_objects(self, request: QueryObjects.Request, response: QueryObjects.Response) -> None:
         """Answer a free text."""
-        shown, result = self._answers.ask(request.text, request.top_k or DEFAULT_TOP_K)
+        shown, result = self._answers.ask(
+            request.text, request.top_k or DEFAULT_TOP_K, removed_too=request.include_removed
+        )
         hits = [(shown.by_id[hit.object.id], hit.score) for hit in result.hits if hit.object.id in shown.by_id]
         objects = [it for it, _ in hits]
         response.verdict, response.message = result.verdict, result.explanation
@@ -124,7 +126,10 @@ class MapServices:
         if size > MAX_PAGE:
             raise Rejected("bad_page", f"page_size is {size}; ask for at most {MAX_PAGE} objects a page")
         shown = self._answers.shown
-        fitting = [it for it in shown.shown if request.label in ("", it.record.label)]
+        listed = sorted(
+            (*shown.shown, *(shown.removed if request.include_removed else ())), key=lambda it: it.record.id
+        )
+        fitting = [it for it in listed if request.label in ("", it.record.label)]
         left = [it for it in fitting if it.record.id > request.after_id]
         response.header = header_of(shown.stamp_ns, shown.snapshot.map_frame)
         response.objects = instances_of(left[:size], with_cloud=False)

@@ -179,6 +179,43 @@ def test_nearly_full_volume_fuses_the_same_in_parts(room, cloud):
     assert np.array_equal(fuse(room.frames, tight).xyz, cloud.xyz)
 
 
+def test_what_left_is_forgotten_and_what_stands_by_it_stays():
+    """Looking through it does not do that: only what lies near the end of a ray is fused."""
+    ball = next(solid for solid in BOX_ROOM if isinstance(solid, Ball))
+    without = tuple(solid for solid in BOX_ROOM if solid is not ball)
+    volume = TsdfVolume()
+    for frame in box_room(frames=3).frames:
+        volume.integrate(frame)
+    before = volume.extract()
+    on_ball = ball.distance(before.xyz) < 0.02
+    for frame in box_room(frames=3, solids=without).frames:
+        volume.integrate(frame)
+    assert np.count_nonzero(ball.distance(volume.extract().xyz) < 0.02) > 0.5 * np.count_nonzero(on_ball)
+    volume.forget(before.xyz[on_ball], before.xyz[~on_ball])
+    after = volume.extract()
+    assert np.count_nonzero((ball.distance(after.xyz) < 0.02) & (after.xyz[:, 2] > 0.1)) == 0
+    floor = before.xyz[~on_ball & (before.xyz[:, 2] < 0.01)]
+    assert np.mean(KDTree(after.xyz).query(floor)[0] < 0.02) > 0.95
+    volume.forget(before.xyz[:0], before.xyz)
+    assert len(volume.extract()) == len(after)
+
+
+def test_what_is_put_down_is_met_after_as_many_frames_as_a_voxel_remembers():
+    floor = Plane(name="floor", color=(150, 120, 90), normal=(0, 0, 1))
+    block = Block(name="block", color=(120, 70, 40), low=(-0.3, -0.3, 0.0), high=(0.3, 0.3, 0.05))
+    T = look_at((0.6, 0, 1.2), (0, 0, 0))
+    before, after = (render(solids, camera(80, 60), T)[0] for solids in ((floor,), (floor, block)))
+
+    def top_after(frames: int, config: TsdfConfig) -> int:
+        volume = TsdfVolume(config)
+        for frame in [before] * 120 + [after] * frames:
+            volume.integrate(frame)
+        return int(np.count_nonzero(volume.extract().xyz[:, 2] > 0.03))
+
+    short = TsdfConfig(max_weight=16.0)
+    assert top_after(32, short) > 100 > top_after(32, replace(short, max_weight=1000.0))
+
+
 def test_thin_drops_what_is_not_finite():
     xyz = np.array([[0, 0, 0.001], [np.nan, 0, 0], [1, 0, 0], [2, 0, 0]], dtype=np.float32)
     normal = np.array([[0, 0, 2], [0, 0, 1], [np.inf, 0, 0], [0, 0, 0]], dtype=np.float32)

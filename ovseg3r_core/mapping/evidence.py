@@ -48,7 +48,7 @@ class EvidenceConfig:
     """It is gone for the view when this share of those rays went through."""
     min_met: Annotated[float, Within(0.0, 1.0)] = 0.6
     """It is there for the view when this share of them met it."""
-    max_disagreement: Annotated[float, Within(0.0, 1.0)] = 0.2
+    max_disagreement: Annotated[float, Within(0.0, 1.0)] = 0.1
     """A view that goes through more than this share of the walls, the floor and whatever else is no thing has a wrong
     pose, and is not believed."""
 

@@ -8,7 +8,7 @@
 Only depth speaks against an object (`evidence.py`). What was not looked at stays as it was, however long.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
@@ -23,6 +23,8 @@ from ovseg3r_core.types import ObjectRecord
 
 State = Literal["present", "missing", "removed"]
 EventKind = Literal["appeared", "missing", "removed", "moved", "seen again"]
+
+_SURE_AFTER = 2  # masks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +129,19 @@ class LifeEvent:
     """The object from now on; of one that is missing or removed, with its last place."""
     previous_place: tuple[float, float, float]
     """Where its middle was before; that of the record unless it moved."""
+
+
+def appeared(known: Set[int], records: Iterable[ObjectRecord], stamp_s: float) -> tuple[LifeEvent, ...]:
+    """The objects that nobody was told of yet; one that a single mask shows may be no thing, and waits for a second.
+
+    Args:
+        known: the ids of those that were told of, or loaded.
+    """
+    return tuple(
+        LifeEvent(kind="appeared", stamp_s=stamp_s, record=record, previous_place=record.centre)
+        for record in records
+        if record.id not in known and record.observations >= _SURE_AFTER
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -88,12 +88,11 @@ class ObjectMap:
         restored.edits, restored._next_id = memory.edits, memory.next_id
         restored.met_s = {record.id: record.last_seen for record in snapshot.objects}
         restored.departures, restored.lives = memory.lives.departures, dict(memory.lives.doubted)
-        for id_ in {departure.place.record.id for departure in memory.lives.departures}:
+        for id_, obj in restored.objects.items():
             left = memory.lives.left_before(id_)
-            obj = restored.objects.setdefault(id_, MapObject(id_))
             obj.past = [o for o in obj.observations if o.view < left]
             obj.observations = [o for o in obj.observations if o.view >= left]
-        restored.gone = {id_: restored.objects.pop(id_) for id_ in memory.lives.gone}
+        restored.gone = {id_: restored.objects.pop(id_, MapObject(id_)) for id_ in memory.lives.gone}
         return restored
 
     def follow(self, cloud: SceneCloud) -> None:
@@ -239,7 +238,8 @@ class ObjectMap:
 
     def recognitions(self) -> dict[int, Recognition]:
         """What the segmenter said of the objects that it found."""
-        return {id_: obj.recognition for id_, obj in self.objects.items() if obj.recognition is not None}
+        known = {**self.objects, **self.gone}
+        return {id_: obj.recognition for id_, obj in known.items() if obj.recognition is not None}
 
     def new_ids(self, count: int) -> list[int]:
         """Ids that were never used."""

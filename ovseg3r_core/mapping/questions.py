@@ -30,17 +30,20 @@ from ovseg3r_core.types import ObjectRecord, QueryHit, QueryResult, Verdict
 _ANYTHING = {"what", "anything", "something", "everything", "all", "thing", "things", "object", "objects"}
 
 
-def ask(engine: QueryEngine, snapshot: MapSnapshot, text: str, *, top_k: int = 10) -> QueryResult:
+def ask(
+    engine: QueryEngine, snapshot: MapSnapshot, text: str, *, top_k: int = 10, removed_too: bool = False
+) -> QueryResult:
     """What a map says to a text, best object first; structure answers too ("wall").
 
     Args:
         top_k: most objects to return, 1..1000.
+        removed_too: ask what is gone as well, with its last place.
 
     Raises:
         Rejected: `bad_query` for a text or a `top_k` that cannot be answered, `other_encoder` where the map's
             embeddings are not of the engine's visual encoder.
     """
-    records = (*snapshot.objects, *snapshot.structure)
+    records = (*snapshot.objects, *snapshot.structure, *(snapshot.removed if removed_too else ()))
     if not 1 <= top_k <= MAX_TOP_K:
         raise Rejected("bad_query", f"top_k is {top_k}; ask for 1 to {MAX_TOP_K} objects")
     where = read_where(text, engine.known_names(record.label for record in records))

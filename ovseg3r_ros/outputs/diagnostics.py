@@ -124,6 +124,8 @@ def map_values(health: MapHealth) -> Values:
         "keyframes": health.views,
         "keyframes at most": health.max_views,
         "objects": health.objects,
+        "objects missing": health.missing,
+        "objects removed": health.removed,
         "points": health.points,
         "revision": health.revision,
         "published [s ago]": health.published_ago_s,

@@ -1,13 +1,14 @@
-"""What the map says to a standing text, as a message: `query_events`, and the answer of `set_queries`."""
+"""What changes, as messages: `object_events`, and what the map says to a standing text, `query_events`."""
 
 from collections.abc import Sequence
 
+from ovseg3r_core.mapping.life import LifeEvent
 from ovseg3r_core.mapping.standing import AnswerChange, StandingAnswer
 from ovseg3r_core.types import ObjectRecord
-from ovseg3r_ros.msg import QueryState
+from ovseg3r_ros.msg import ObjectEvent, QueryState
 from ovseg3r_ros.outputs.colors import text_color
 from ovseg3r_ros.outputs.labelled_map import QUERY_CLASS_BASE, LabelledMap
-from ovseg3r_ros.outputs.primitives import color_of, header_of
+from ovseg3r_ros.outputs.primitives import color_of, header_of, point_of, time_of_seconds
 
 
 def query_state(change: AnswerChange, shown: LabelledMap) -> QueryState:
@@ -29,6 +30,34 @@ def query_state(change: AnswerChange, shown: LabelledMap) -> QueryState:
         class_id=QUERY_CLASS_BASE + answer.asked.place,
         summary=_summary(answer, [shown.by_id[hit.object.id].record for hit in hits]),
     )
+
+
+def object_event(event: LifeEvent, map_frame: str) -> ObjectEvent:
+    """What became of an object, under the name that it has in messages."""
+    record = event.record
+    return ObjectEvent(
+        header=header_of(round(event.stamp_s * 1e9), map_frame),
+        id=record.id,
+        kind=event.kind,
+        label=record.label,
+        state=record.state,
+        place=point_of(record.centre),
+        previous_place=point_of(event.previous_place),
+        last_seen=time_of_seconds(record.last_seen),
+        summary=_told(event),
+    )
+
+
+def _told(event: LifeEvent) -> str:
+    """One line for people: "cup: moved (object 12 from 1.2, 0.4, 0.9 to 2.0, 0.1, 0.8)"."""
+    x, y, z = event.record.centre
+    place = f"{x:.1f}, {y:.1f}, {z:.1f}"
+    if event.kind == "moved":
+        x, y, z = event.previous_place
+        place = f"from {x:.1f}, {y:.1f}, {z:.1f} to {place}"
+    else:
+        place = f"at {place}"
+    return f"{event.record.label}: {event.kind} (object {event.record.id} {place})"
 
 
 def _summary(answer: StandingAnswer, found: Sequence[ObjectRecord]) -> str:

@@ -61,6 +61,10 @@ class MapHealth:
     max_views: int
     """Keyframes that are kept at most."""
     objects: int
+    missing: int
+    """Objects among these that are missing."""
+    removed: int
+    """Objects that are gone."""
     points: int
     revision: int
     published_ago_s: float | None

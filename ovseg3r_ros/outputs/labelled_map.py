@@ -70,6 +70,8 @@ class LabelledMap:
     """By id."""
     structure: tuple[LabelledObject, ...]
     """Walls, floor and ceiling, by id."""
+    removed: tuple[LabelledObject, ...]
+    """What is gone, with its last place, by id; no topic holds it."""
     usable: Bool[ndarray, " points"]
     """Which points of the cloud may be published."""
     refused: Mapping[str, int]
@@ -83,8 +85,8 @@ class LabelledMap:
 
     @cached_property
     def by_id(self) -> dict[int, LabelledObject]:
-        """Things and structure by id."""
-        return {it.record.id: it for it in (*self.things, *self.structure)}
+        """Things, structure and what was removed, by id."""
+        return {it.record.id: it for it in (*self.things, *self.structure, *self.removed)}
 
 
 def label_map(
@@ -95,14 +97,15 @@ def label_map(
     points, queries = points_by_owner(np.where(usable, snapshot.owner, np.int32(NOBODY))), _queries_by_id(answers)
 
     def labelled(records: Iterable[ObjectRecord]) -> tuple[LabelledObject, ...]:
-        fit = sorted(filter(_fits_messages, records), key=lambda record: record.id)
+        fit = sorted(filter(fits_messages, records), key=lambda record: record.id)
         return tuple(
             _labelled(record, namer, queries.get(record.id, ()), points.get(record.id, _NO_POINTS), bool(answers))
             for record in fit
         )
 
-    things, structure = labelled(snapshot.objects), labelled(snapshot.structure)
-    bad_objects = len(snapshot.objects) + len(snapshot.structure) - len(things) - len(structure)
+    kinds = snapshot.objects, snapshot.structure, snapshot.removed
+    things, structure, removed = map(labelled, kinds)
+    bad_objects = sum(map(len, kinds)) - len(things) - len(structure) - len(removed)
     return LabelledMap(
         snapshot=snapshot,
         vocabulary=namer.vocabulary,
@@ -111,6 +114,7 @@ def label_map(
         revision=revision,
         things=things,
         structure=structure,
+        removed=removed,
         usable=usable,
         refused={"bad_object": bad_objects, "bad_point": int((~usable).sum())},
     )
@@ -138,7 +142,7 @@ def _queries_by_id(answers: Iterable[StandingAnswer]) -> dict[int, tuple[AskedFo
     return {id_: tuple(sorted(asked, key=lambda it: -it.score)) for id_, asked in found.items()}
 
 
-def _fits_messages(record: ObjectRecord) -> bool:
+def fits_messages(record: ObjectRecord) -> bool:
     """Whether every number of the record may be published: finite, and within the range of its field."""
     places = (*record.centre, *record.box.centre, *record.box.size)
     times = (record.first_seen, record.last_seen)

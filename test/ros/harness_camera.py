@@ -19,7 +19,7 @@ from jaxtyping import Float64, UInt8, UInt16
 from numpy import ndarray
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
-from scenes import box_room, orbit
+from scenes import BOX_ROOM, Solid, box_room, orbit
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
@@ -44,11 +44,16 @@ class Shot:
 
 @lru_cache(maxsize=8)
 def walk(
-    frames: int = 24, width: int = 160, height: int = 120, from_deg: float = 0.0, to_deg: float = 90.0
+    frames: int = 24,
+    width: int = 160,
+    height: int = 120,
+    from_deg: float = 0.0,
+    to_deg: float = 90.0,
+    solids: tuple[Solid, ...] = BOX_ROOM,
 ) -> tuple[Shot, ...]:
     """Shots on an arc round the box room, and back again; the last one is next to the first."""
     poses = orbit(frames, from_deg=from_deg, to_deg=to_deg)
-    room = box_room(width=width, height=height, poses=poses)
+    room = box_room(width=width, height=height, poses=poses, solids=solids)
     there = [
         Shot(
             color=frame.color,

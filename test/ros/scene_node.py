@@ -19,13 +19,18 @@ from ovseg3r_core.types import Frame, Mask
 from ovseg3r_ros.nodes.perception import run
 
 _LEAST_PIXELS = 20  # what a detector would still see
+_THERE_M = 0.05
 
 
 class SceneMasks:
-    """A `MaskProposer` that ray-casts the box room from where the frame says the camera was."""
+    """A `MaskProposer` that ray-casts the box room from where the frame says the camera was.
+
+    What depth says is not there is not masked: things may have been taken out of the room.
+    """
 
     def propose(self, frame: Frame, explained: Bool[ndarray, "height width"]) -> list[Mask]:
-        _, ids = render(BOX_ROOM, frame.camera, frame.T_map_camera)
+        expected, ids = render(BOX_ROOM, frame.camera, frame.T_map_camera)
+        ids[np.abs(expected.depth_m - frame.depth_m) > _THERE_M] = -1
         things = [
             i for i, solid in enumerate(BOX_ROOM) if solid.name not in STUFF and (ids == i).sum() >= _LEAST_PIXELS
         ]

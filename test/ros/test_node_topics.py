@@ -25,6 +25,7 @@ PUBLISHED = {
     "/markers": "visualization_msgs/msg/MarkerArray",
     "/detections": "vision_msgs/msg/Detection3DArray",
     "/labels": "vision_msgs/msg/LabelInfo",
+    "/object_events": "ovseg3r_ros/msg/ObjectEvent",
     "/query_events": "ovseg3r_ros/msg/QueryState",
 }
 

@@ -66,7 +66,15 @@ PIPELINE = PipelineHealth(
     load=ProcessLoad(memory_mb=812.0, cpu_percent=143.5),
 )
 MAPPED = MapHealth(
-    views=40, max_views=500, objects=12, points=81_000, revision=9, published_ago_s=0.4, refused={"bad_object": 0}
+    views=40,
+    max_views=500,
+    objects=12,
+    missing=1,
+    removed=2,
+    points=81_000,
+    revision=9,
+    published_ago_s=0.4,
+    refused={"bad_object": 0},
 )
 
 
