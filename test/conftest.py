@@ -11,6 +11,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "2")  # the same speed and the same sum
 os.environ.setdefault("TRITON_INTERPRET", "1")  # kernels for GPUs run on the CPU, step by step
 install_import_hook(["ovseg3r_core", "ovseg3r_train"], "beartype.beartype")
 settings.register_profile("unhurried", deadline=None)  # the first example pays for imports, and machines differ
+settings.register_profile("fuzz", deadline=None, max_examples=5000)  # pytest --hypothesis-profile=fuzz
 settings.load_profile("unhurried")
 
 CHECKOUT = Path(__file__).parents[1]

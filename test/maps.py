@@ -1,6 +1,9 @@
 """Small maps: an object of any name, a snapshot of one couch, and keyframes that show it."""
 
+import hashlib
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -110,6 +113,12 @@ def make_memory(views: int = 3, edits: Edits | None = None) -> Memory:
         sightings={COUCH: Sighting(seen=4, masked=views, overlap=views / 3), 8: Sighting(seen=1, masked=0)},
         recognitions={8: Recognition(label="Stehlampe", score=1 / 3, name_score=0.8, first_seen=0.0, last_seen=0.1)},
     )
+
+
+def seal(folder: Path, content: dict) -> None:
+    """Write the index of a map, its checksum right."""
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    (folder / "map.json").write_text(json.dumps({"sha256": digest, "map": content}))
 
 
 def assert_same_map(a: MapSnapshot, b: MapSnapshot) -> None:

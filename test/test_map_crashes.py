@@ -18,7 +18,7 @@ from maps import assert_same_map, assert_same_memory
 from ovseg3r_core.mapping.storage import load_both, save_map
 
 TESTS = Path(__file__).parent
-KILLS = 20
+KILLS = int(os.environ.get("OVSEG3R_KILLS", "20"))
 
 
 @pytest.fixture(scope="module")
@@ -78,12 +78,14 @@ def test_a_process_killed_at_any_step_of_a_save_leaves_the_old_map_or_the_new(tm
 
 
 def test_a_process_killed_at_any_moment_leaves_a_whole_map(tmp_path, saver):
+    start_s = time.monotonic()
     save(0, tmp_path)
+    span_s = max(0.2, 3 * (time.monotonic() - start_s))  # a busy disk takes longer, and some must have saved
     moment = random.Random(0)
     reached = set()
     for _ in range(KILLS):
         pid = int(saver(f"loop {tmp_path}"))
-        time.sleep(moment.uniform(0.001, 0.2))  # the moment of the accident; nothing waits for it
+        time.sleep(moment.uniform(0.001, span_s))  # the moment of the accident; nothing waits for it
         os.kill(pid, signal.SIGKILL)
         assert saver() == "killed"
         reached.add(held_by(tmp_path))

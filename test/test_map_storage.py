@@ -10,7 +10,7 @@ from threading import Thread
 
 import numpy as np
 import pytest
-from maps import COUCH, assert_same_map, assert_same_memory, make_memory, make_snapshot, make_view
+from maps import COUCH, assert_same_map, assert_same_memory, make_memory, make_snapshot, make_view, seal
 from safetensors.numpy import load, save
 
 from ovseg3r_core.mapping import storage
@@ -282,11 +282,6 @@ def test_an_oversized_file_is_refused_before_it_is_read(tmp_path):
 
 
 # Hostile maps, whose checksums are right
-
-
-def seal(folder: Path, content: dict) -> None:
-    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    (folder / "map.json").write_text(json.dumps({"sha256": digest, "map": content}))
 
 
 def change_index(folder: Path, change: Callable[[dict], object]) -> None:

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from harness_camera import THINGS, ScriptedCamera, WallClock, walk
 from harness_crowd import save_crowd
-from harness_faults import off
 from harness_perception import Perception
 from harness_robot import Robot
 from rclpy.qos import ReliabilityPolicy
 from rich.console import Console
 
+from ovseg3r_ros.faults import off
 from ovseg3r_ros.srv import QueryObjects
 
 pytestmark = pytest.mark.benchmark

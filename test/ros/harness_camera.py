@@ -13,7 +13,6 @@ from typing import Literal, Protocol
 
 import numpy as np
 from harness_client import Client
-from harness_faults import Fault, ok
 from harness_messages import camera_info_message, image_message, time_of, transform_message
 from jaxtyping import Float64, UInt8, UInt16
 from numpy import ndarray
@@ -25,6 +24,7 @@ from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 
 from ovseg3r_core.types import Camera
+from ovseg3r_ros.faults import Fault, ok
 
 Stream = Literal["color", "depth", "info", "tf"]
 STREAMS: tuple[Stream, ...] = ("tf", "info", "color", "depth")  # in the order in which they are sent
@@ -110,6 +110,7 @@ class ScriptedCamera:
         name: the topics are name/color/image and so on; empty for color/image.
         clock: where stamps come from.
         reliability: of the image topics.
+        tf_topic: where its pose goes.
     """
 
     def __init__(
@@ -120,6 +121,7 @@ class ScriptedCamera:
         name: str = "",
         clock: StampSource | None = None,
         reliability: ReliabilityPolicy = ReliabilityPolicy.RELIABLE,
+        tf_topic: str = "/tf",
     ) -> None:
         prefix = f"/{name}/" if name else "/"
         self.client, self.clock = client, clock or WallClock()
@@ -134,7 +136,7 @@ class ScriptedCamera:
             "color": create(Image, f"{prefix}color/image", images),
             "depth": create(Image, f"{prefix}depth/image", images),
             "info": create(CameraInfo, f"{prefix}color/camera_info", images),
-            "tf": create(TFMessage, "/tf", QoSProfile(depth=100)),
+            "tf": create(TFMessage, tf_topic, QoSProfile(depth=100)),
         }
 
     def wait_until_heard(self, *streams: Stream, timeout_s: float = 20.0) -> None:

@@ -1,5 +1,6 @@
 """The test's own node: hears topics, calls services, and waits for conditions with a deadline instead of sleeping."""
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 LATCHED = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 VOLATILE = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
 _REPLIES = QoSProfile(depth=1000)  # the default keeps 10: of more answers at once the oldest would be lost
+PATIENCE = float(os.environ.get("OVSEG3R_PATIENCE", "1"))  # how much longer than usual a busy machine is waited for
 _SLICE_S = 0.2  # how soon a waiting test notices that the program it waits for has died
 
 Message = TypeVar("Message")
@@ -108,13 +110,15 @@ class Client:
             AssertionError: it gave nothing in time; the text says `what` was waited for.
             Died: one of `programs` ended.
         """
-        deadline = time.monotonic() + timeout_s
+        deadline = time.monotonic() + timeout_s * PATIENCE
         with self._changed:
             while not (value := find()):
                 for program in self.programs:
                     program.check_alive()
                 if time.monotonic() > deadline:
-                    raise AssertionError(f"no {what if isinstance(what, str) else what()} within {timeout_s} s")
+                    raise AssertionError(
+                        f"no {what if isinstance(what, str) else what()} within {timeout_s * PATIENCE:g} s"
+                    )
                 self._changed.wait(min(_SLICE_S, timeout_s))
         return value
 

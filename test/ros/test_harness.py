@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 from harness_camera import SimClock
 from harness_domain import reserved_domain
-from harness_faults import altered, delayed, garbage, halved, intermittent, off, slow, stuck
+from harness_faults import altered, halved
 from harness_perception import ACTIVE, DEACTIVATE, INACTIVE, values_of
 from harness_process import Died
 from harness_robot import Robot
 from rcl_interfaces.srv import GetParameters
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
+
+from ovseg3r_ros.faults import Delayed, garbage, intermittent, off, slow, stuck
 
 TINY = Path(__file__).with_name("tiny_node.py")
 
@@ -118,7 +120,7 @@ def test_faults_do_what_their_words_say(robot: Robot):
     assert len({it.header.stamp.nanosec for it in hung}) == 3
     assert len(shoot(slow(3), 9)) == 3
     assert 10 < len(shoot(intermittent(0.5), 40)) < 30
-    assert len(shoot(delayed(60.0), 3)) == 0
+    assert len(shoot(Delayed(60.0), 3)) == 0
     assert shoot(garbage(), 1)[0].data != good[0].data
     assert shoot(altered(encoding="yuv422"), 1)[0].encoding == "yuv422"
     small = shoot(halved, 1)[0]

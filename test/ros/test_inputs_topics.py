@@ -9,7 +9,6 @@ import pytest
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import PoseStamped
 from harness_camera import ScriptedCamera, Shot, SimClock, walk
-from harness_faults import garbage, off, ok
 from harness_messages import camera_info_message, time_of, transform_message
 from harness_robot import Robot
 from inputs_rig import BEST_EFFORT, RELIABLE, InputsRig
@@ -21,6 +20,7 @@ from tf2_msgs.msg import TFMessage
 
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.sequences.poses import quaternion_of
+from ovseg3r_ros.faults import garbage, off, ok
 from ovseg3r_ros.inputs.time_jumps import TimeJumps
 
 COLOR, DEPTH, INFO = "/color/image", "/depth/image", "/color/camera_info"

@@ -9,23 +9,11 @@ import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from harness_camera import THINGS, ScriptedCamera, SimClock, Stream, walk
-from harness_faults import (
-    Fault,
-    altered,
-    cut,
-    delayed,
-    garbage,
-    halved,
-    intermittent,
-    off,
-    ok,
-    poisoned_depth,
-    slow,
-    stuck,
-)
+from harness_faults import altered, cut, halved, poisoned_depth
 from harness_perception import Perception, ids_of
 from harness_robot import Robot, map_scene
 
+from ovseg3r_ros.faults import Delayed, Fault, garbage, intermittent, off, ok, slow, stuck
 from ovseg3r_ros.msg import ObjectInstanceArray
 
 OK, WARN = DiagnosticStatus.OK, DiagnosticStatus.WARN
@@ -36,8 +24,8 @@ FAULTS: dict[tuple[Stream, str], Fault] = {
     ("color", "garbage"): garbage(),
     ("color", "slow"): slow(3),
     ("depth", "slow"): slow(3),
-    ("depth", "delayed"): delayed(0.3),
-    ("tf", "delayed"): delayed(0.25),
+    ("depth", "delayed"): Delayed(0.3),
+    ("tf", "delayed"): Delayed(0.25),
     ("depth", "intermittent"): intermittent(0.3),
     ("tf", "intermittent"): intermittent(0.3),
 }

@@ -38,6 +38,21 @@ class Flood:
         start = "dropped: " if prefix in ("pipeline", "pairs") else f"{prefix}: dropped: "
         return {key.removeprefix(start): int(value) for key, value in values.items() if key.startswith(start)}
 
+    def unexplained(self) -> int:
+        """Images, pairs, frames and keyframes that neither went on nor were counted as left out."""
+        lost = 0
+        for kind in ("color", "depth"):
+            received = int(self.camera[f"{kind}: received"])
+            alone = sum(self.dropped(kind).values()) + int(self.camera[f"{kind}: waiting"])
+            lost += abs(self.sent[kind] - received - int(self.camera[f"{kind}: missed"]))
+            lost += abs(received - int(self.camera["paired"]) - alone)
+        held_back = sum(self.dropped("pairs").values()) + int(self.camera["waiting for a pose"])
+        lost += abs(int(self.camera["paired"]) - int(self.camera["delivered"]) - held_back)
+        drops = self.dropped("pipeline")
+        looks = sum(drops.get(reason, 0) for reason in LOOK_DROPS)
+        lost += abs(self.count("in") - self.count("fused") - sum(drops.values()) + looks)
+        return lost + abs(self.count("keyframes") - self.count("looked") - looks)
+
     def count(self, what: str) -> int:
         return int(self.pipeline[f"count: {what}"])
 
@@ -45,16 +60,21 @@ class Flood:
 @pytest.fixture(scope="module")
 def flood(shared_robot: Robot) -> Flood:
     """Every frame is a keyframe, and there are many more of them than can be looked at."""
-    node = shared_robot.perception({"keyframes.translation_m": 0.02, "refine_every": 0})
-    camera = shared_robot.camera(walk(frames=96), clock=WallClock(period_s=1 / RATE_HZ))
+    return flooded(shared_robot, RATE_HZ, FRAMES)
+
+
+def flooded(robot: Robot, rate_hz: float, frames: int) -> Flood:
+    """What a new node says of itself after so many frames at a rate."""
+    node = robot.perception({"keyframes.translation_m": 0.02, "refine_every": 0})
+    camera = robot.camera(walk(frames=96), clock=WallClock(period_s=1 / rate_hz))
     camera.wait_until_heard()
     unheard = images_before_the_first_heard(node, camera)
     answers_s: list[float] = []
     ages_s: list[float] = []
     node.instances.tell = lambda map_: ages_s.append(time.time() - seconds_of(map_.header.stamp))
     start_s = time.monotonic()
-    with camera.run(RATE_HZ):
-        while camera.shots_taken < FRAMES:
+    with camera.run(rate_hz):
+        while camera.shots_taken < frames:
             answers_s.append(seconds_of_a_question(node, f"thing number {len(answers_s)}"))
     node.instances.tell, seconds = None, time.monotonic() - start_s
     node.wait_until_settled()
