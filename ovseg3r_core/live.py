@@ -11,7 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from ovseg3r_core.checks import Rejected
@@ -19,12 +19,15 @@ from ovseg3r_core.config import Within, check_ranges
 from ovseg3r_core.mapping.edits import Edits
 from ovseg3r_core.mapping.memory import Memory
 from ovseg3r_core.mapping.operator import Operation
+from ovseg3r_core.mapping.reanchoring import Reanchored
 from ovseg3r_core.mapping.snapshot import MapSnapshot
 from ovseg3r_core.perception import Perception
+from ovseg3r_core.pose_correction import PoseCorrection
 from ovseg3r_core.rolling import RollingWindow
 from ovseg3r_core.stage import Stage
 from ovseg3r_core.types import Frame
 
+_CORRECTIONS = 100  # that wait: each is taken, in order, as it starts from the one before
 _FUSE_NICENESS, _LOOK_NICENESS, _REFINE_NICENESS = 3, 8, 10  # whoever asks a question goes first
 _WINDOW_S = 60.0
 
@@ -85,9 +88,12 @@ class LivePerception:
     ) -> None:
         self.perception, self._config, self._changed, self._now_s = perception, config, changed, now_s
         self.counts: Counter[str] = Counter()
-        """Arrivals (`in`), and how many were `fused`, were `keyframes`, and were `looked` at."""
+        """Arrivals (`in`), and how many were `fused`, were `keyframes`, and were `looked` at; corrections of poses
+        (`corrections`) and the duplicates that they removed (`merged`)."""
         self.fused_age_s, self.looked_age_s = RollingWindow(_WINDOW_S), RollingWindow(_WINDOW_S)
         self.refined_in_s = RollingWindow(_WINDOW_S)
+        self.reanchored = Reanchored()
+        """What the last correction of poses did to the map."""
         self._stamp_s = 0.0
         self._counting, self._publishing = threading.Lock(), threading.Lock()
         left_out = self._left_out
@@ -102,7 +108,9 @@ class LivePerception:
             idle=self._settle,
             niceness=_LOOK_NICENESS,
         )
+        self._correct = Stage("correct", _CORRECTIONS, self._do_correct, left_out)
         self._refine = Stage("refine", 1, self._do_refine, lambda *_: None, niceness=_REFINE_NICENESS)
+        self._stages = self._fuse, self._look, self._correct, self._refine
         self.latest = self._read(revision=0)
 
     @property
@@ -113,27 +121,31 @@ class LivePerception:
     @property
     def waiting(self) -> dict[str, int]:
         """How much waits before each worker."""
-        return {stage.name: stage.waiting for stage in (self._fuse, self._look, self._refine)}
+        return {stage.name: stage.waiting for stage in self._stages}
 
     @property
     def busy(self) -> bool:
         """Whether anything that came in is still being worked on."""
-        return self._fuse.busy or self._look.busy or self._refine.busy or self.perception.unrefined > 0
+        return any(stage.busy for stage in self._stages) or self.perception.unrefined > 0
 
     def start(self) -> None:
         """Start the workers."""
-        for stage in (self._fuse, self._look, self._refine):
+        for stage in self._stages:
             stage.start()
 
     def stop(self) -> None:
         """Let the workers finish what they have in hand."""
-        for stage in (self._fuse, self._look, self._refine):
+        for stage in self._stages:
             stage.stop()
 
     def submit(self, arrival: Arrival) -> None:
         """Take one observation; never waits."""
         self._count("in")
-        self._fuse.put(arrival, lane=arrival.sensor)
+        self._fuse.put((arrival, self.perception.pose_revision), lane=arrival.sensor)
+
+    def correct(self, correction: PoseCorrection) -> None:
+        """Take a correction of all poses; never waits. The map moves within a moment, and its surface follows."""
+        self._correct.put(correction)
 
     def edit(self, operation: Operation) -> tuple[int, ...]:
         """Let an operator correct the map; gives the ids of the objects that the edit left.
@@ -157,8 +169,9 @@ class LivePerception:
         self._stamp_s = max((view.stamp_s for view in memory.views), default=0.0)
         return self._publish()
 
-    def _do_fuse(self, arrival: Arrival) -> None:
-        frame = arrival.load()
+    def _do_fuse(self, posed: tuple[Arrival, int]) -> None:
+        arrival, pose_revision = posed
+        frame = replace(arrival.load(), pose_revision=pose_revision)
         keyframe = self.perception.fuse(frame)
         self._count("fused")
         self.fused_age_s.add(self._now_s() - frame.stamp_s)
@@ -179,6 +192,14 @@ class LivePerception:
         if self.perception.unrefined and not self._refine.busy:
             self._refine.put(None)
 
+    def _do_correct(self, correction: PoseCorrection) -> None:
+        done = self.perception.correct(correction)
+        self._publish()
+        self.reanchored = done
+        self._count("corrections")
+        self._count("merged", len(done.merged))
+        self._refine.put(None)
+
     def _do_refine(self, _: None) -> None:
         start = time.perf_counter()
         self.perception.refine()
@@ -195,9 +216,9 @@ class LivePerception:
         snapshot = self.perception.snapshot()
         return LiveMap(snapshot=snapshot, edits=self.perception.objects.edits, stamp_s=self._stamp_s, revision=revision)
 
-    def _count(self, what: str) -> None:
+    def _count(self, what: str, times: int = 1) -> None:
         with self._counting:
-            self.counts[what] += 1
+            self.counts[what] += times
 
-    def _left_out(self, item: Arrival | Frame, why: Rejected) -> None:
+    def _left_out(self, item: object, why: Rejected) -> None:
         self.perception.count(why)

@@ -16,12 +16,15 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from ovseg3r_core.language.encoder import EncoderId
+from ovseg3r_core.mapping.anchors import no_anchor
 from ovseg3r_core.mapping.map_folder import Content, DamagedMap, Saving, read_map, read_part, saving
 from ovseg3r_core.mapping.memory import Memory
 from ovseg3r_core.mapping.memory_files import (
     check_memory,
     edits_json,
     edits_of,
+    poses_json,
+    poses_of,
     recognitions_json,
     recognitions_of,
     sightings_json,
@@ -52,6 +55,7 @@ def save_map(snapshot: MapSnapshot, folder: Path, memory: Memory | None = None) 
         save.finish(
             {
                 "map_frame": snapshot.map_frame,
+                "map_id": snapshot.map_id,
                 "up": snapshot.up,
                 "views": snapshot.views,
                 "cloud": save.add("cloud", _cloud(snapshot, memory)),
@@ -97,7 +101,7 @@ def _cloud(snapshot: MapSnapshot, memory: Memory | None) -> bytes:
     if looks:
         arrays |= {"embedding": looks.vectors, "embedding_of": looks.ids}
     if memory:
-        arrays |= {"members": memory.members}
+        arrays |= {"members": memory.members, "anchor": memory.anchor}
     _check_arrays(arrays)
     return save_tensors({name: np.ascontiguousarray(array) for name, array in arrays.items()})
 
@@ -105,6 +109,7 @@ def _cloud(snapshot: MapSnapshot, memory: Memory | None) -> bytes:
 def _memory_json(memory: Memory, save: Saving) -> dict[str, Any]:
     return {
         "views": [save.add("view", pack_view(view)) for view in memory.views],
+        "poses": poses_json(memory.views),
         "next_id": memory.next_id,
         "edits": edits_json(memory.edits),
         "sightings": sightings_json(memory.sightings),
@@ -117,6 +122,7 @@ def _snapshot(folder: Path, content: Content) -> MapSnapshot:
     objects = tuple(_record(entry) for entry in content["objects"])
     return MapSnapshot(
         map_frame=str(content["map_frame"]),
+        map_id=str(content.get("map_id", "")),
         cloud=SceneCloud(xyz=tensors["xyz"], color=tensors["color"], normal=tensors["normal"]),
         owner=tensors["owner"],
         objects=objects,
@@ -132,9 +138,13 @@ def _memory(folder: Path, content: Content) -> Memory:
     if entry is None:
         raise DamagedMap(f"{folder} was saved without keyframes: it answers queries, but mapping cannot go on from it")
     tensors = _tensors(folder, content)
+    views = [_view(folder, content, name) for name in entry["views"]]
+    for place, T in poses_of(entry.get("poses", []), len(views)).items():  # once, poses were never corrected
+        views[place] = views[place].moved_to(T)
     memory = Memory(
-        views=tuple(_view(folder, content, name) for name in entry["views"]),
+        views=tuple(views),
         members=tensors["members"],
+        anchor=tensors.get("anchor", no_anchor(0)),  # releases before loop closures did not write them
         next_id=entry["next_id"],
         edits=edits_of(entry["edits"]),
         sightings=sightings_of(entry.get("sightings", [])),  # release 0.1 did not write them

@@ -23,16 +23,17 @@ _UNIT_TOLERANCE = 1e-3
 
 
 def pack_view(view: View) -> bytes:
-    """The keyframe as the bytes of a file; the same keyframe gives the same bytes.
+    """The keyframe as the bytes of a file; the same keyframe gives the same bytes, also where its pose was corrected.
 
     Raises:
         ValueError: `unpack_view` would refuse it.
     """
+    taken = view.T_map_camera if view.T_map_taken is None else view.T_map_taken
     about = {
         "index": view.index,
         "stamp_s": view.stamp_s,
         "camera": asdict(view.camera),
-        "T_map_camera": view.T_map_camera.tolist(),
+        "T_map_camera": taken.tolist(),
         "masks": [{"score": float(tag.score), "label": tag.label} for tag in view.tags],
     }
     arrays = {
