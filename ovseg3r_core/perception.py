@@ -227,10 +227,10 @@ class Perception:
         The segmenter votes where there is one. A scene that is beyond it is counted under its reason, and drawn from
         the masks alone. Where poses were corrected, the surface is made anew first, of the keyframes that are kept.
         """
+        revision = self.pose_revision  # a correction from here on empties the surface that is looked at
         self._fuse_again()
         with self._map:
             objects, views, segmenter = self.objects, tuple(self.views), self.segmenter
-            revision = self.pose_revision
         cloud = self._extract()
         with self.clock("refine"):
             opened = (view.open() for view in views)

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from scenes import AnalyticScene, box_room, orbit
 from scipy.spatial.transform import Rotation
+from test_live import wait_until
 from test_perception import exact, found_for
 
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.geometry import transform
 from ovseg3r_core.language.coco import same_name
+from ovseg3r_core.live import LiveConfig, LivePerception
 from ovseg3r_core.mapping import operator
 from ovseg3r_core.mapping.reanchoring import laid_out
 from ovseg3r_core.mapping.snapshot import MapSnapshot
@@ -373,3 +375,17 @@ def test_frames_that_stand_for_others_count_for_them(room):
     volume.weigh(100 / 3)
     assert volume.frames == 100
     assert len(volume.extract()) == sparse
+
+
+def test_a_live_map_moves_while_the_node_runs_and_says_what_was_done(room, drifted):
+    perception = drifted()
+    live = LivePerception(perception, LiveConfig(settle_s=0.2), lambda _: None, lambda: 0.0)
+    before = {frame.stamp_s: view.T_map_camera for frame, view in zip(room.frames, perception.views, strict=True)}
+    live.start()
+    live.correct(PoseCorrection.between(before, {frame.stamp_s: frame.T_map_camera for frame in room.frames}))
+    wait_until(lambda: live.counts["corrections"] == 1 and not live.busy)
+    live.stop()
+    assert labels(live.latest.snapshot) == THINGS
+    assert live.counts["merged"] == len(live.reanchored.merged) == len(THINGS)
+    assert live.reanchored.views == HALF
+    assert live.refined_in_s.summary().count == 1
