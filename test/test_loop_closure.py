@@ -208,7 +208,7 @@ def test_a_split_moves_with_the_thing_and_takes_its_double_in(room, drifted, whi
     older, newer = sorted(ids_of(perception.snapshot(), "table"))
     error = np.eye(4) if which == "older" else DRIFT
     left, right = ((-0.4, -0.15, 0.5), (0.2, -0.15, 0.5))
-    seeds = [tuple(map(float, transform(error, np.array(seed)))) for seed in (left, right)]
+    seeds = [(x, y, z) for x, y, z in transform(error, np.array([left, right])).tolist()]
     perception.edit(operator.split({"older": older, "newer": newer}[which], seeds))
     perception.correct_poses(true_poses(room))
     for _ in range(2):
@@ -340,7 +340,8 @@ def test_a_map_is_laid_out_in_another_with_its_keyframes_and_edits(room, truly):
     first.edit(operator.split(table, [(-0.4, -0.15, 0.5), (0.2, -0.15, 0.5)]))
     T = off(5.0, -2.0, yaw_deg=90.0)
     perception = empty(room)
-    perception.resume(*laid_out(*first.state(), T))
+    snapshot, memory = laid_out(*first.state(), T_map_saved=T)
+    perception.resume(snapshot, memory)
     for _ in range(2):
         moved = {it.id: it for it in perception.snapshot().objects}
         for record in first.snapshot().objects:

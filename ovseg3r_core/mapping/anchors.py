@@ -62,8 +62,8 @@ def moved_cloud(
     """
     xyz, normal = cloud.xyz.copy(), cloud.normal.copy()
     order = np.argsort(follows, kind="stable")
-    views, starts = np.unique(follows[order], return_index=True)
-    for view, points in zip(views.tolist(), np.split(order, starts[1:]), strict=True):
+    ends = np.cumsum(np.bincount(follows, minlength=len(T_new_old)))
+    for view, points in enumerate(np.split(order, ends[:-1])):
         R, t = T_new_old[view, :3, :3].astype(np.float32), T_new_old[view, :3, 3].astype(np.float32)
         xyz[points], normal[points] = cloud.xyz[points] @ R.T + t, cloud.normal[points] @ R.T
     return SceneCloud(xyz=xyz, color=cloud.color, normal=normal)

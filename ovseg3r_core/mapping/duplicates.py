@@ -18,6 +18,7 @@ from ovseg3r_core.mapping.object_map import ObjectMap, Placed
 from ovseg3r_core.mapping.ownership import points_by_owner
 
 _SAME_SHARE = 0.5  # of the points of an object, near another one
+_SAMPLES = 200  # points of an object that are looked at for that
 
 
 def join_duplicates(objects: ObjectMap, xyz_before: Float32[ndarray, "points 3"]) -> dict[int, int]:
@@ -92,6 +93,7 @@ class _Things:
 
     def __init__(self, xyz: Float32[ndarray, "points 3"], owner: Int32[ndarray, " points"], reach_m: float) -> None:
         self._xyz, self._points, self._reach_m = xyz, points_by_owner(owner), reach_m
+        self._row = {id_: row for row, id_ in enumerate(self._points)}
         self._trees: dict[int, KDTree] = {}
 
     def touching(self) -> Iterator[tuple[int, int]]:
@@ -105,11 +107,16 @@ class _Things:
 
     def share(self, one: int, other: int, *, same_name: bool) -> float:
         """How much of the one lies on the other: of the smaller of two that have one name, of both otherwise."""
+        low, high = (side[[self._row[one], self._row[other]]] for side in self._boxes)
+        if (low.max(axis=0) > high.min(axis=0)).any():
+            return 0.0
         shares = self._on(one, other), self._on(other, one)
         return max(shares) if same_name else min(shares)
 
     def _on(self, one: int, other: int) -> float:
-        distance, _ = self._tree(other).query(self._xyz[self._points[one]], distance_upper_bound=self._reach_m)
+        points = self._points[one]
+        some = self._xyz[points[:: -(-len(points) // _SAMPLES)]]
+        distance, _ = self._tree(other).query(some, distance_upper_bound=self._reach_m)
         return float(np.isfinite(distance).mean())
 
     def _tree(self, id_: int) -> KDTree:

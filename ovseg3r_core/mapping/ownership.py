@@ -41,13 +41,14 @@ class Ownership:
 
     def renamed(self, new_id: Mapping[int, int]) -> "Ownership":
         """The same points under other ids; an id may be led on more than once."""
-        owner = self.owner.copy()
+        last = max(int(self.owner.max(initial=NOBODY)), *new_id, *new_id.values(), NOBODY)
+        lookup = np.append(np.arange(last + 1, dtype=np.int32), np.int32(NOBODY))  # the last entry serves NOBODY
         for old in new_id:
             new = old
             while new in new_id:
                 new = new_id[new]
-            owner[self.owner == old] = new
-        return Ownership(owner, self.votes)
+            lookup[old] = new
+        return Ownership(lookup[self.owner], self.votes)
 
     def carried_to(
         self,

@@ -65,7 +65,9 @@ def unpack_view(data: bytes) -> View:
         camera=_camera(about["camera"]),
         T_map_camera=np.array(about["T_map_camera"], np.float64),
         tags=_tags(about["masks"], tensors),
-        **images,
+        color_jpeg=images["color_jpeg"],
+        depth_png=images["depth_png"],
+        ids_png=images["ids_png"],
     )
     check_pose(view.T_map_camera)
     _check_images(view)

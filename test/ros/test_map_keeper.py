@@ -86,7 +86,7 @@ def test_a_map_of_another_id_is_moved_to_where_it_is_said_to_lie(tmp_path, frame
     said, (snapshot, memory) = load(tmp_path, saved_in="office", now_in="home", saved_in_map=ONE_METRE, frame=frame)
     assert "1.00 m" in said and "'home'" in said
     before, old = make_snapshot(), make_memory()
-    np.testing.assert_allclose(snapshot.cloud.xyz, before.cloud.xyz + np.float32([1, 0, 0]), atol=1e-6)
+    np.testing.assert_allclose(snapshot.cloud.xyz, before.cloud.xyz + np.array([1, 0, 0], np.float32), atol=1e-6)
     for view, was in zip(memory.views, old.views, strict=True):
         np.testing.assert_allclose(view.T_map_camera[:3, 3], was.T_map_camera[:3, 3] + [1, 0, 0])
     for cut, was in zip(memory.edits.cuts, old.edits.cuts, strict=True):

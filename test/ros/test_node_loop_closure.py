@@ -68,7 +68,7 @@ def path(stamps_ns: list[int], T_map_before: np.ndarray, frame: str = "map") -> 
 
 
 def wait_for_map_values(node: Perception, what: str, said: Callable[[Mapping[str, str]], bool]) -> Mapping[str, str]:
-    return values_of(node.wait_for_status("map", what, lambda status: said(values_of(status))))
+    return values_of(node.wait_for_status(what, lambda status: said(values_of(status)), name=": map"))
 
 
 def received(count: int) -> Callable[[Mapping[str, str]], bool]:
