@@ -11,7 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Generic, TypeVar
 
 from ovseg3r_core.checks import Rejected
@@ -20,14 +20,17 @@ from ovseg3r_core.mapping.edits import Edits
 from ovseg3r_core.mapping.life import LifeEvent, appeared
 from ovseg3r_core.mapping.memory import Memory
 from ovseg3r_core.mapping.operator import Operation
+from ovseg3r_core.mapping.reanchoring import Reanchored
 from ovseg3r_core.mapping.snapshot import MapSnapshot
 from ovseg3r_core.perception import Perception
+from ovseg3r_core.pose_correction import PoseCorrection
 from ovseg3r_core.rolling import RollingWindow
 from ovseg3r_core.stage import Stage
 from ovseg3r_core.types import Frame
 
 Item = TypeVar("Item")
 
+_CORRECTIONS = 100  # that wait: each is taken, in order, as it starts from the one before
 _FUSE_NICENESS, _LOOK_NICENESS, _REFINE_NICENESS = 3, 8, 10  # whoever asks a question goes first
 _WINDOW_S = 60.0
 
@@ -81,6 +84,14 @@ class _OfMap(Generic[Item]):
     item: Item
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Posed:
+    """An observation, and how often poses had been corrected when it was posed."""
+
+    arrival: Arrival
+    pose_revision: int
+
+
 class LivePerception:
     """Runs the three parts of a `Perception` in a thread each.
 
@@ -98,11 +109,14 @@ class LivePerception:
     ) -> None:
         self.perception, self._config, self._changed, self._now_s = perception, config, changed, now_s
         self.counts: Counter[str] = Counter()
-        """Arrivals (`in`), and how many were `fused`, were `keyframes`, and were `looked` at."""
+        """Arrivals (`in`), and how many were `fused`, were `keyframes`, and were `looked` at; corrections of poses
+        (`corrections`) and the duplicates that they removed (`merged`)."""
         self.fused_age_s, self.looked_age_s = RollingWindow(_WINDOW_S), RollingWindow(_WINDOW_S)
         self.refined_in_s = RollingWindow(_WINDOW_S)
         self._stamp_s, self._map_number = 0.0, 0
         self._placing = threading.Lock()
+        self.reanchored = Reanchored()
+        """What the last correction of poses did to the map."""
         self._counting, self._publishing = threading.Lock(), threading.Lock()
         left_out = self._left_out
         self._fuse = Stage("fuse", config.frame_queue, self._do_fuse, left_out, niceness=_FUSE_NICENESS)
@@ -116,8 +130,10 @@ class LivePerception:
             idle=self._settle,
             niceness=_LOOK_NICENESS,
         )
+        self._correct = Stage("correct", _CORRECTIONS, self._do_correct, left_out)
         self._refine = Stage("refine", 1, self._do_refine, lambda *_: None, niceness=_REFINE_NICENESS)
         self._told: set[int] = set()  # of the objects with these ids
+        self._stages = self._fuse, self._look, self._correct, self._refine
         self.latest = self._read(revision=0)
 
     @property
@@ -128,27 +144,32 @@ class LivePerception:
     @property
     def waiting(self) -> dict[str, int]:
         """How much waits before each worker."""
-        return {stage.name: stage.waiting for stage in (self._fuse, self._look, self._refine)}
+        return {stage.name: stage.waiting for stage in self._stages}
 
     @property
     def busy(self) -> bool:
         """Whether anything that came in is still being worked on."""
-        return self._fuse.busy or self._look.busy or self._refine.busy or self.perception.unrefined > 0
+        return any(stage.busy for stage in self._stages) or self.perception.unrefined > 0
 
     def start(self) -> None:
         """Start the workers."""
-        for stage in (self._fuse, self._look, self._refine):
+        for stage in self._stages:
             stage.start()
 
     def stop(self) -> None:
         """Let the workers finish what they have in hand."""
-        for stage in (self._fuse, self._look, self._refine):
+        for stage in self._stages:
             stage.stop()
 
     def submit(self, arrival: Arrival) -> None:
         """Take one observation; never waits."""
         self._count("in")
-        self._fuse.put(_OfMap(self._map_number, arrival), lane=arrival.sensor)
+        posed = _Posed(arrival=arrival, pose_revision=self.perception.pose_revision)
+        self._fuse.put(_OfMap(self._map_number, posed), lane=arrival.sensor)
+
+    def correct(self, correction: PoseCorrection) -> None:
+        """Take a correction of all poses; never waits. The map moves within a moment, and its surface follows."""
+        self._correct.put(correction)
 
     def edit(self, operation: Operation) -> tuple[int, ...]:
         """Let an operator correct the map; gives the ids of the objects that the edit left.
@@ -180,8 +201,8 @@ class LivePerception:
         self._told = {record.id for record in (*snapshot.objects, *snapshot.structure, *snapshot.removed)}
         return self._publish()
 
-    def _do_fuse(self, waited: "_OfMap[Arrival]") -> None:
-        frame = waited.item.load()
+    def _do_fuse(self, waited: "_OfMap[_Posed]") -> None:
+        frame = replace(waited.item.arrival.load(), pose_revision=waited.item.pose_revision)
         with self._placing:
             self._check_map(waited.map_number)
             keyframe = self.perception.fuse(frame)
@@ -207,6 +228,14 @@ class LivePerception:
     def _settle(self) -> None:
         if self.perception.unrefined and not self._refine.busy:
             self._refine.put(None)
+
+    def _do_correct(self, correction: PoseCorrection) -> None:
+        done = self.perception.correct(correction)
+        self._publish()
+        self.reanchored = done
+        self._count("corrections")
+        self._count("merged", len(done.merged))
+        self._refine.put(None)
 
     def _do_refine(self, _: None) -> None:
         start = time.perf_counter()
@@ -234,9 +263,9 @@ class LivePerception:
             events=(*new, *events),
         )
 
-    def _count(self, what: str) -> None:
+    def _count(self, what: str, times: int = 1) -> None:
         with self._counting:
-            self.counts[what] += 1
+            self.counts[what] += times
 
     def _check_map(self, number: int) -> None:
         if number != self._map_number:

@@ -9,9 +9,10 @@ text  ─► compare with the names of the objects                   at any time
 """
 
 import logging
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from threading import Lock, RLock
 from typing import Annotated
 
@@ -19,9 +20,11 @@ import numpy as np
 from jaxtyping import Bool, Float64
 from numpy import ndarray
 
-from ovseg3r_core.checks import Rejected
+from ovseg3r_core.checks import Rejected, check_pose
 from ovseg3r_core.config import Within, check_ranges
 from ovseg3r_core.lifting import LiftingConfig, clean_ids, lift_view, lift_views
+from ovseg3r_core.mapping.anchors import anchored, first_views
+from ovseg3r_core.mapping.duplicates import heirs, led_on
 from ovseg3r_core.mapping.evidence import verdicts
 from ovseg3r_core.mapping.explained import explained_pixels
 from ovseg3r_core.mapping.fusion import Segmented
@@ -33,10 +36,12 @@ from ovseg3r_core.mapping.memory import Memory
 from ovseg3r_core.mapping.object_map import NOWHERE, ObjectMap, Placed
 from ovseg3r_core.mapping.objects import SameName
 from ovseg3r_core.mapping.operator import Operation
+from ovseg3r_core.mapping.reanchoring import Reanchored, reanchor
 from ovseg3r_core.mapping.redraw import redraw
 from ovseg3r_core.mapping.snapshot import MapSnapshot, ObjectEmbeddings
 from ovseg3r_core.mapping.structure import StructureConfig, up_of
 from ovseg3r_core.masks.proposer import EmbedsMasks, MaskProposer
+from ovseg3r_core.pose_correction import PoseCorrection, distances, motion
 from ovseg3r_core.reconstruction.incidence import Incidence, IncidenceConfig, see_points
 from ovseg3r_core.reconstruction.keyframes import KeyframeConfig, KeyframeSelector
 from ovseg3r_core.reconstruction.surface import extract_cloud
@@ -47,6 +52,7 @@ from ovseg3r_core.views import View
 
 logger = logging.getLogger(__name__)
 
+_CORRECTIONS_KEPT = 16  # for keyframes that were posed before them and are still on their way to the map
 _LOGGED_OF_EACH_REASON = 3  # a recording with a thousand bad poses is told three times, and counted
 
 
@@ -90,6 +96,7 @@ class Perception:
     Args:
         segmenter: finds instances in the surface, which vote beside the masks whenever all views are looked at
             together. Another may take its place at any time: the next look uses that.
+        map_id: which map the frame is of, where somebody says; a saved map keeps it.
     """
 
     def __init__(
@@ -100,12 +107,13 @@ class Perception:
         device: str = "cpu",
         map_frame: str = "map",
         segmenter: FindsInstances | None = None,
+        map_id: str = "",
     ) -> None:
         self.config = config or PerceptionConfig()
         self.segmenter = segmenter
         self.proposer = proposer
         self.encoder = proposer.encoder if isinstance(proposer, EmbedsMasks) else None
-        self.map_frame = map_frame
+        self.map_frame, self.map_id = map_frame, map_id
         self.clock = Stopwatch()
         self._same_name = same_name
         self._device = "CUDA:0" if device == "cuda" else "CPU:0"
@@ -113,6 +121,9 @@ class Perception:
         self._counting = Lock()
         self.frames = 0
         self.drops: Counter[str] = Counter()
+        self.pose_revision = 0
+        """How often poses were corrected; tells a frame that was posed before a correction from one posed after it."""
+        self._corrections: deque[PoseCorrection] = deque(maxlen=_CORRECTIONS_KEPT)
         self.reset()
 
     def reset(self) -> None:
@@ -125,6 +136,9 @@ class Perception:
             self._refined_views = 0
             self._watched = watched_of(self.objects)
             self._watched_s: dict[str, float] = {}
+            self._to_fuse: list[View] = []  # keyframes that the surface lacks since their poses were corrected
+            self._frames_before = 0  # frames that they stand for
+            self._settling = False  # from a correction to the next look at all views
             self.segmented: Segmented | Rejected | None = None
             """What the segmenter said in the last look at all views, or why it could not; None without one."""
 
@@ -146,6 +160,9 @@ class Perception:
             self.objects = ObjectMap.restored(self.config.mapping, self._same_name, snapshot, memory)
             self.views = list(memory.views)
             self._refined_views = len(self.views)
+            if not len(memory.anchor):  # of a map from before they were saved
+                seen = [see_points(snapshot.cloud.xyz, view.open(), self.config.incidence) for view in self.views]
+                self.objects.anchor = first_views(Incidence.build(seen), len(snapshot.cloud))
             self._remember()
 
     def integrate(self, item: Frame | Rejected) -> None:
@@ -186,6 +203,7 @@ class Perception:
         if isinstance(item, Rejected):
             raise item
         with self._surface, self.clock("fuse"):
+            item = self._as_corrected(item)
             self.volume.integrate(item)
         self._witness(item)
         selector = self.keyframes.setdefault(item.sensor, KeyframeSelector(self.config.keyframes))
@@ -209,8 +227,11 @@ class Perception:
         with self._map:
             if self.objects is not objects:
                 raise Rejected("map_reset", f"frame {keyframe.index} belongs to the map before this one")
-            view = View.of(len(self.views), keyframe, masks, ids)
+            overtaken = keyframe.pose_revision not in (None, self.pose_revision)
+            view = View.of(len(self.views), self._as_corrected(keyframe), masks, ids)
             self.views.append(view)
+            if overtaken:
+                self._to_fuse.append(view)  # what was fused of it went with the surface of before
             self._place(view)
             self._remember()
 
@@ -218,8 +239,10 @@ class Perception:
         """Look at all views together: lift every mask onto the present surface and redraw the objects.
 
         The segmenter votes where there is one. A scene that is beyond it is counted under its reason, and drawn from
-        the masks alone.
+        the masks alone. Where poses were corrected, the surface is made anew first, of the keyframes that are kept.
         """
+        revision = self.pose_revision  # a correction from here on empties the surface that is looked at
+        self._fuse_again()
         with self._map:
             objects, views, segmenter = self.objects, tuple(self.views), self.segmenter
             dead = objects.dead_masks()
@@ -231,11 +254,14 @@ class Perception:
             segmented = self._segment(segmenter, cloud, seen, lifted, views) if segmenter else None
             drawing = redraw(lifted, seen, cloud, self.config.mapping, segmented)
             with self._map:
-                if self.objects is not objects:
-                    return  # the map was reset meanwhile
-                former = objects.adopt(drawing, [view.stamp_s for view in views])
+                if self.objects is not objects or self.pose_revision != revision:
+                    return  # the map was reset or moved meanwhile; where it was moved, the next look is due
+                former = objects.adopt(drawing, [view.stamp_s for view in views], anew=self._settling)
                 for view in self.views[len(views) :]:
                     self._place(view, former)
+                if self._settling:
+                    self.objects.edit(led_on(self.objects.edits, heirs(former, self.objects)))
+                    self._settling = False
                 self.objects.tell_structure(self._up(), self.config.tsdf.voxel_size_m, self.config.structure)
                 self._refined_views = len(views)
                 self._remember()
@@ -250,6 +276,35 @@ class Perception:
         """What became of objects since the last call."""
         with self._map:
             return self.objects.take_events()
+
+    def correct_poses(self, poses: Mapping[int, Float64[ndarray, "4 4"]]) -> Reanchored:
+        """Put keyframes where they really were, by their index; those between them in time are moved with them.
+
+        Raises:
+            Rejected: `bad_pose` where one is not finite or not rigid, or `no_view` where no keyframe is named that
+                there is. Nothing is changed then.
+        """
+        found = {view: check_pose(T) for view, T in poses.items()}
+        with self._surface, self._map:
+            known = sorted((v for v in found if 0 <= v < len(self.views)), key=lambda v: self.views[v].stamp_s)
+            if not known:
+                raise Rejected("no_view", f"poses of keyframes {sorted(found)[:5]}, but {len(self.views)} are kept")
+            before = {self.views[v].stamp_s: self.views[v].T_map_camera for v in known}
+            correction = PoseCorrection.between(before, {self.views[v].stamp_s: found[v] for v in known})
+            for _ in range(len(found) - len(known)):
+                self.count(Rejected("no_view", "a keyframe whose pose was corrected is not kept"))
+            return self._move(
+                correction, lambda view: found.get(view.index, correction.corrected(view.stamp_s, view.T_map_camera))
+            )
+
+    def correct(self, correction: PoseCorrection) -> Reanchored:
+        """Take a correction of all poses: the map moves at once, and its surface is made anew by the next `refine`.
+
+        Points, objects and edits move with the keyframes that saw them, things that were mapped twice become one, and
+        ids, names and edits stay. Frames that were posed before it (`Frame.pose_revision`) are moved when they come.
+        """
+        with self._surface, self._map:
+            return self._move(correction, lambda view: correction.corrected(view.stamp_s, view.T_map_camera))
 
     def edit(self, operation: Operation) -> tuple[int, ...]:
         """Let an operator correct the map; gives the ids of the objects that the edit left.
@@ -272,6 +327,7 @@ class Perception:
             things = tuple(record for record in records if record.id not in structure)
             return MapSnapshot(
                 map_frame=self.map_frame,
+                map_id=self.map_id,
                 cloud=objects.cloud,
                 owner=objects.ownership.owner,
                 objects=things,
@@ -288,6 +344,7 @@ class Perception:
             return Memory(
                 views=tuple(self.views),
                 members=self.objects.members(),
+                anchor=self.objects.anchor,
                 next_id=self.objects.next_id,
                 edits=self.objects.edits,
                 sightings=self.objects.sightings(),
@@ -336,10 +393,15 @@ class Perception:
         self._watched = watched_of(self.objects)
 
     def _explained(self, keyframe: Frame, objects: ObjectMap) -> Bool[ndarray, "height width"]:
-        """The pixels of a keyframe that show what the map knows well already."""
-        cloud = self._extract()
+        """The pixels of a keyframe that show what the map knows well already.
+
+        Between a correction of the poses and the next look at all views the surface is not what the map lies on.
+        """
+        newest = None if self._settling else self._extract()
         with self._map:
-            objects.follow(cloud)
+            if newest is not None and not self._settling:
+                objects.follow(newest)
+            cloud = objects.cloud
             owner = objects.ownership.owner
             known = {o.id for o in objects.objects.values() if o.views >= self.config.explained_after_views}
         seen = see_points(cloud.xyz, keyframe, self.config.incidence)
@@ -367,6 +429,71 @@ class Perception:
             self.segmented = Segmented(instances=things, stamps_s=tuple(view.stamp_s for view in views))
             return self.segmented
 
+    def _as_corrected(self, frame: Frame) -> Frame:
+        """A frame where it really was, by the corrections that came since its pose was looked up."""
+        posed = self.pose_revision if frame.pose_revision is None else frame.pose_revision
+        missed = self.pose_revision - posed
+        if missed > len(self._corrections):
+            raise Rejected("pose_outdated", f"frame {frame.index} was posed {missed} corrections of the poses ago")
+        T = frame.T_map_camera
+        for correction in list(self._corrections)[len(self._corrections) - missed :]:
+            T = correction.corrected(frame.stamp_s, T)
+        return replace(frame, T_map_camera=T, pose_revision=self.pose_revision)
+
+    def _move(self, correction: PoseCorrection, corrected: Callable[[View], Float64[ndarray, "4 4"]]) -> Reanchored:
+        """Move the map with its keyframes; both locks are held."""
+        start = time.perf_counter()
+        views = [view.moved_to(corrected(view)) for view in self.views]
+        T_before, T_after = (np.array([v.T_map_camera for v in some]).reshape(-1, 4, 4) for some in (self.views, views))
+        T_new_old = np.array([motion(*pair) for pair in zip(T_before, T_after, strict=True)]).reshape(-1, 4, 4)
+        still = (T_new_old == np.eye(4)).all(axis=(1, 2))
+        if views and still.all():
+            return Reanchored()
+        self._corrections.append(correction)
+        self.pose_revision += 1
+        self._frames_before = max(self._frames_before, self.volume.frames)
+        self.volume.clear()
+        if not views:
+            return Reanchored()
+        merged = reanchor(self.objects, T_new_old)
+        self.views, self._to_fuse, self._refined_views, self._settling = views, list(views), 0, True
+        self._remember()
+        shift_m, _ = distances(T_before, T_after)
+        return Reanchored(
+            views=int(np.count_nonzero(~still)),
+            median_shift_m=float(np.median(shift_m)),
+            merged=merged,
+            seconds=time.perf_counter() - start,
+        )
+
+    def _fuse_again(self) -> None:
+        """Make the surface anew of the keyframes that are kept, where their poses were corrected.
+
+        Each of them counts for the frames round it, which are gone: the surface is the same, and coarser where only
+        they saw it well.
+        """
+        with self.clock("fuse again"):
+            while (view := self._next_to_fuse()) is not None:
+                frame = view.frame()  # decoded without a lock
+                with self._surface, self._map:
+                    if view.index >= len(self.views) or self.views[view.index] is not view:
+                        continue  # it was moved again meanwhile, or the map was reset
+                    self._forget(self.objects.departures, self.objects.cloud, before_view=view.index)
+                    try:
+                        self.volume.integrate(frame)
+                    except Rejected as rejected:
+                        self.count(rejected)
+
+    def _next_to_fuse(self) -> View | None:
+        with self._surface, self._map:
+            if self._to_fuse:
+                return self._to_fuse.pop(0)  # in their order, as things left their places between two of them
+            if self._frames_before and self.views:
+                self._forget(self.objects.departures, self.objects.cloud, before_view=len(self.views))
+                self.volume.weigh(max(self._frames_before / len(self.views), 1.0))
+                self._frames_before = 0
+            return None
+
     def _extract(self) -> SceneCloud:
         with self.clock("extract"):
             with self._surface:
@@ -379,6 +506,7 @@ class Perception:
             seen, lifted = lift_view(view.open(), self.objects.cloud, self.config.incidence, self.config.lifting)
         with self.clock("associate"):
             self.objects.associate(lifted, seen, view.stamp_s, former)
+            self.objects.anchor = anchored(self.objects.anchor, view.index, seen.points)
 
     def _embeddings(self, ids: list[int]) -> ObjectEmbeddings | None:
         found = {id_: row for id_ in ids if (row := self.objects.objects[id_].embedding()) is not None}

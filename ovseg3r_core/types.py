@@ -56,6 +56,8 @@ class Frame(RgbdFrame):
     """An observation whose place is known."""
 
     T_map_camera: Float64[ndarray, "4 4"]
+    pose_revision: int | None = None
+    """How often the poses of the map had been corrected when this one was looked up; None for "as often as now"."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
 """What is kept of each keyframe: enough to lift its masks again when the surface has moved, and no more."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -38,6 +38,8 @@ class View:
     color_jpeg: bytes
     depth_png: bytes
     ids_png: bytes
+    T_map_taken: Float64[ndarray, "4 4"] | None = None
+    """The pose that it was taken with, where that was corrected since: a keyframe is saved once, with this one."""
 
     @classmethod
     def of(cls, index: int, frame: Frame, masks: list[Mask], ids: Int32[ndarray, "height width"]) -> "View":
@@ -57,6 +59,11 @@ class View:
             depth_png=_encode(".png", depth_mm, [cv2.IMWRITE_PNG_COMPRESSION, 1]),
             ids_png=_encode(".png", (ids + 1).astype(np.uint16), [cv2.IMWRITE_PNG_COMPRESSION, 1]),
         )
+
+    def moved_to(self, T_map_camera: Float64[ndarray, "4 4"]) -> "View":
+        """The same keyframe, taken from elsewhere than was thought."""
+        taken = self.T_map_camera if self.T_map_taken is None else self.T_map_taken
+        return replace(self, T_map_camera=T_map_camera, T_map_taken=taken)
 
     def color(self) -> UInt8[ndarray, "height width 3"]:
         """The colour image."""

@@ -48,6 +48,10 @@ class InputConfig:
     """The same for turning."""
     proving_frames: Annotated[int, Within(1, 100)] = 3
     """Frames in a row with a believable pose before anything is mapped, at the start and after a jump."""
+    correction_min_m: Annotated[float, Within(0.0, 10.0)] = 0.02
+    """The map is moved once a keyframe on `keyframe_poses` moved by more than this since the map was last moved."""
+    correction_min_rad: Annotated[float, Within(0.0, 3.2)] = 0.0175
+    """The same for turning: one degree."""
     stale_after_s: Annotated[float, Within(0.1, 60.0)] = 5.0
     """A stream is reported as silent after this time without a message."""
 
@@ -103,9 +107,19 @@ class NodeConfig:
     """Time between two saves of the map named autosave; 0 for never."""
     load_autosave: bool = True
     """Whether the map of the last run is taken up again at the start."""
+    map_id: str = ""
+    """Name of the map that poses are given in, such as that of the SLAM system's database; a saved map of another one
+    is not loaded, unless `saved_in_map` says where it lies."""
+    saved_in_map: tuple[float, ...] = ()
+    """x y z qx qy qz qw: where the origin of saved maps with another `map_id` lies in this one; may be set before
+    `load_map` is called."""
     on_time_jump: Literal["keep", "reset"] = "keep"
     """What happens to the map when the clock jumps back, as it does when a bag starts over."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
         check_ranges(self)
+        if self.saved_in_map and len(self.saved_in_map) != 7:
+            raise ValueError(f"saved_in_map has {len(self.saved_in_map)} numbers; give x y z qx qy qz qw")
+        if self.saved_in_map and not self.map_id:
+            raise ValueError("saved_in_map needs map_id, which tells the maps that lie there from those that do not")

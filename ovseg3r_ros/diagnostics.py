@@ -8,6 +8,7 @@ from ovseg3r_core.process import ProcessMeter
 from ovseg3r_ros.answers import Answers
 from ovseg3r_ros.config import OutputConfig
 from ovseg3r_ros.inputs.cameras import Cameras
+from ovseg3r_ros.inputs.keyframe_path import KeyframePath
 from ovseg3r_ros.outputs.diagnostics import diagnostic_array
 from ovseg3r_ros.outputs.judgements import MapHealth, PipelineHealth
 from ovseg3r_ros.publisher import MapPublisher
@@ -33,12 +34,13 @@ class Diagnostics:
         self._stale_after_s = stale_after_s
         self._meter = ProcessMeter()
         self._cameras: Cameras | None = None
+        self._path: KeyframePath | None = None
         self._topic = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._timer = steady_timer(node, config.diagnostics_period_s, self._publish)
 
-    def watch(self, cameras: Cameras | None) -> None:
+    def watch(self, cameras: Cameras | None, path: KeyframePath | None) -> None:
         """Report on these inputs; None while the node does not listen."""
-        self._cameras = cameras
+        self._cameras, self._path = cameras, path
 
     def destroy(self) -> None:
         """Fall silent."""
@@ -86,4 +88,8 @@ class Diagnostics:
             revision=shown.revision,
             published_ago_s=self._publisher.published_ago_s,
             refused=shown.refused,
+            corrections=self._live.counts["corrections"],
+            merged=self._live.counts["merged"],
+            reanchored=self._live.reanchored,
+            path=path.health() if (path := self._path) else None,
         )

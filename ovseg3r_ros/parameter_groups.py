@@ -20,7 +20,7 @@ class ParameterGroup(Generic[Config]):
     """Settings, or configs inside the config, that can be changed while the node runs."""
 
 
-NODE = ParameterGroup(title="The node", config=NodeConfig(), dynamic=("segmenter",))
+NODE = ParameterGroup(title="The node", config=NodeConfig(), dynamic=("segmenter", "saved_in_map"))
 INPUT = ParameterGroup(title="What comes in", config=InputConfig())
 OUTPUT = ParameterGroup(
     title="What goes out", config=OutputConfig(), dynamic=("queries", "cloud_colors", "cloud_background")

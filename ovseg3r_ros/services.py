@@ -171,7 +171,7 @@ class MapServices:
     @refusing
     def load_map(self, request: LoadMap.Request, response: LoadMap.Response) -> None:
         """Put a saved map in the place of the present one."""
-        response.objects = self._keeper.load(request.name)
+        response.objects, response.message = self._keeper.load(request.name)
 
     @refusing
     def reset_map(self, request: Trigger.Request, response: Trigger.Response) -> None:

@@ -17,12 +17,14 @@ from ovseg3r_core.mapping.queries import QueryEngine
 from ovseg3r_core.masks.build import build_proposer
 from ovseg3r_core.masks.proposer import EmbedsMasks, MaskProposer
 from ovseg3r_core.perception import Perception, PerceptionConfig
+from ovseg3r_core.pose_correction import KeyframePoses
 from ovseg3r_core.stage import step_back
 from ovseg3r_core.types import Frame
 from ovseg3r_ros.answers import Answers
 from ovseg3r_ros.config import InputConfig, NodeConfig, OutputConfig
 from ovseg3r_ros.diagnostics import Diagnostics
 from ovseg3r_ros.inputs.cameras import Cameras
+from ovseg3r_ros.inputs.keyframe_path import KeyframePath
 from ovseg3r_ros.map_directory import MapDirectory, default_root
 from ovseg3r_ros.map_keeper import MapKeeper
 from ovseg3r_ros.publisher import MapPublisher
@@ -72,6 +74,7 @@ class System:
             settings.method,
             device=device,
             map_frame=settings.input.map_frame,
+            map_id=config.map_id,
         )
         self.live = LivePerception(perception, settings.live, self._take_map, self._now_s)
         self._encoder = encoder = MiniLmAside()
@@ -85,7 +88,12 @@ class System:
         self.answers.set_texts(settings.output.queries)
         directory = MapDirectory(Path(config.map_directory) if config.map_directory else default_root())
         self._keeper = MapKeeper(
-            node, self.live, directory, config.autosave_period_s, own_origin=settings.input.poses == "odometry"
+            node,
+            self.live,
+            directory,
+            config.autosave_period_s,
+            own_origin=settings.input.poses == "odometry",
+            saved_in_map=config.saved_in_map,
         )
         if config.load_autosave:
             self._keeper.take_up_autosave()
@@ -101,20 +109,26 @@ class System:
             settings.input.stale_after_s,
         )
         self._cameras: Cameras | None = None
+        self._keyframes = KeyframePoses(
+            min_m=settings.input.correction_min_m, min_rad=settings.input.correction_min_rad
+        )
+        self._path: KeyframePath | None = None
 
     def activate(self) -> None:
         """Listen to the cameras and map."""
         self.live.start()
         self._publisher.start()
         self._cameras = Cameras(self._node, self._settings.input, self._take_frame, self._take_time_jump)
-        self._diagnostics.watch(self._cameras)
+        self._path = KeyframePath(self._node, self._settings.input.map_frame, self._keyframes, self.live.correct)
+        self._diagnostics.watch(self._cameras, self._path)
 
     def deactivate(self) -> None:
         """Listen no more; what is in hand is finished."""
-        if self._cameras is not None:
-            self._diagnostics.watch(None)
+        if self._cameras is not None and self._path is not None:
+            self._diagnostics.watch(None, None)
             self._cameras.destroy()
-            self._cameras = None
+            self._path.destroy()
+            self._cameras = self._path = None
             self.live.stop()
             self._keeper.autosave()
             self._publisher.stop()
@@ -126,6 +140,11 @@ class System:
             part.destroy()
         self.segmenter.close()
         self._encoder.close()
+
+    def configure_node(self, config: NodeConfig) -> None:
+        """Another segmenter and another place of saved maps from now on."""
+        self.segmenter.use(config.segmenter)
+        self._keeper.configure(config.saved_in_map)
 
     def configure_output(self, config: OutputConfig) -> None:
         """Other standing texts and colours from now on; raises Rejected where a text is no question."""
@@ -139,6 +158,7 @@ class System:
         self.answers.update(newest)
 
     def _take_time_jump(self, why: str) -> None:
+        self._keyframes.reset()
         policy = self._settings.node.on_time_jump
         self._node.get_logger().warning(f"{why}: the map is {'kept' if policy == 'keep' else 'reset'}")
         if policy == "reset":

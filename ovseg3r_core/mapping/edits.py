@@ -97,6 +97,25 @@ class Edits:
             id_ for c in later.cuts if c not in self.cuts for id_ in c.ids
         }
 
+    def may_join(self, kept: int, gone: int) -> bool:
+        """Whether nothing that an operator did stands against taking two objects for one."""
+        cuts = [set(cut.ids) for cut in self.cuts]
+        named = self.labels.get(kept, ""), self.labels.get(gone, "")
+        both_cut = all(any(id_ in ids for ids in cuts) for id_ in (kept, gone))
+        return not both_cut and (named[0] == named[1] or not all(named))
+
+    def joined(self, kept: int, gone: int) -> "Edits":
+        """Perception found two objects to be one thing: what was done to either holds for the one that is kept."""
+        id_of = {gone: kept}
+        return replace(
+            self,
+            labels={id_of.get(id_, id_): label for id_, label in self.labels.items()},
+            hidden=frozenset(id_of.get(id_, id_) for id_ in self.hidden),
+            united=frozenset(id_of.get(id_, id_) for id_ in self.united),
+            cuts=tuple(replace(cut, ids=tuple(id_of.get(id_, id_) for id_ in cut.ids)) for cut in self.cuts),
+            redirects=self.redirects | id_of,
+        )
+
     def split(self, cut: Cut) -> "Edits":
         """The first of the cut's ids is the object of before, the others are new."""
         return replace(self, cuts=(*self.cuts, cut))

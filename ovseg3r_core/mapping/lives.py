@@ -101,7 +101,7 @@ def drop_points(objects: ObjectMap, object_id: int) -> None:
     kept = objects.ownership.owner != object_id
     cloud, ownership = objects.cloud, objects.ownership
     objects.cloud = SceneCloud(xyz=cloud.xyz[kept], color=cloud.color[kept], normal=cloud.normal[kept])
-    objects.ownership = Ownership(ownership.owner[kept], ownership.votes[kept])
+    objects.ownership, objects.anchor = Ownership(ownership.owner[kept], ownership.votes[kept]), objects.anchor[kept]
 
 
 def _has_changed(life: Life | None, points: Int64[ndarray, " members"]) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from jaxtyping import Int32
 from numpy import ndarray
 
+from ovseg3r_core.mapping.anchors import no_anchor
 from ovseg3r_core.mapping.edits import Edits
 from ovseg3r_core.mapping.life import Lives
 from ovseg3r_core.mapping.recognition import Recognition
@@ -21,6 +22,8 @@ class Memory:
     """`views[i].index == i`."""
     members: Int32[ndarray, "members 3"]
     """(view, mask, object id): which object each mask that was placed belongs to."""
+    anchor: Int32[ndarray, " points"] = field(default_factory=lambda: no_anchor(0))
+    """The first view that saw each point of the cloud, -1 where none did; empty where that is not known."""
     next_id: int
     """Ids from here on were never used."""
     edits: Edits = field(default_factory=Edits)

@@ -1,19 +1,21 @@
 """What a saved map says of the memory beside the keyframes, and what must hold between the two and the snapshot."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float64
 from numpy import ndarray
 
-from ovseg3r_core.checks import POSITION_LIMIT_M
+from ovseg3r_core.checks import POSITION_LIMIT_M, check_pose
 from ovseg3r_core.language.vocabulary import MAX_NAME
 from ovseg3r_core.mapping.edits import Cut, Edits
 from ovseg3r_core.mapping.life_files import check_lives
 from ovseg3r_core.mapping.memory import Memory
 from ovseg3r_core.mapping.recognition import Recognition
 from ovseg3r_core.mapping.sighting import Sighting
+from ovseg3r_core.views import View
 
 MAX_ID = 2**31 - 2  # what owns points is written as int32, and mapping counts one beyond
 
@@ -65,6 +67,16 @@ def recognitions_of(rows: list[Any]) -> dict[int, Recognition]:
     return {_id(id_): _recognition(*rest) for id_, *rest in rows}
 
 
+def poses_json(views: Sequence[View]) -> list[Any]:
+    """The poses of the keyframes that were corrected since they were taken, as rows that JSON can hold."""
+    return [[view.index, view.T_map_camera.tolist()] for view in views if view.T_map_taken is not None]
+
+
+def poses_of(rows: list[Any], views: int) -> dict[int, Float64[ndarray, "4 4"]]:
+    """The poses that `poses_json` wrote, by keyframe; raises ValueError or TypeError for anything else."""
+    return {_place(place, views): check_pose(np.array(T, np.float64)) for place, T in rows}
+
+
 def check_memory(memory: Memory, owner: ndarray, records: set[int]) -> None:
     """Refuse a memory that does not belong to a snapshot, or that contradicts itself.
 
@@ -81,6 +93,7 @@ def check_memory(memory: Memory, owner: ndarray, records: set[int]) -> None:
     if len(channels) > 1:
         raise ValueError(f"the masks were embedded by different encoders: shapes {sorted(channels)}")
     _check_members(memory)
+    _check_anchor(memory, len(owner))
     _check_ids(memory)
     check_lives(memory.lives, len(memory.views), memory.next_id)
     placed = {*memory.members[:, 2].tolist(), *memory.recognitions}
@@ -99,6 +112,14 @@ def _check_members(memory: Memory) -> None:
         raise ValueError(f"members name views {view.min()} to {view.max()}; there are {len(masks)}")
     if not ((mask >= 0) & (mask < masks[view])).all():
         raise ValueError("members name masks that their views do not have")
+
+
+def _check_anchor(memory: Memory, points: int) -> None:
+    anchor, views = memory.anchor, len(memory.views)
+    if anchor.dtype != np.int32 or anchor.shape not in ((0,), (points,)):
+        raise ValueError(f"anchors are {anchor.dtype} {anchor.shape}, not int32 ({points},)")
+    if len(anchor) and not (anchor.min() >= -1 and anchor.max() < views):
+        raise ValueError(f"points hang on views {anchor.min()} to {anchor.max()}; there are {views}")
 
 
 def _check_ids(memory: Memory) -> None:
@@ -127,6 +148,12 @@ def _check_end(gone: int, redirects: dict[int, int]) -> None:
 def _id(value: object) -> int:
     if type(value) is not int:  # True is an int to isinstance
         raise ValueError(f"{value!r} is not an id")
+    return value
+
+
+def _place(value: object, views: int) -> int:
+    if type(value) is not int or not 0 <= value < views:
+        raise ValueError(f"{value!r} is none of the {views} keyframes")
     return value
 
 

@@ -18,13 +18,14 @@ from jaxtyping import Float64, Int32, Int64
 from numpy import ndarray
 
 from ovseg3r_core.language.vocabulary import UNNAMED
+from ovseg3r_core.mapping.anchors import NOTHING, no_anchor
 from ovseg3r_core.mapping.association import NEW, UNCLEAR, match_mask, visible_counts
 from ovseg3r_core.mapping.edits import Edits
 from ovseg3r_core.mapping.life import Departure, Life, LifeEvent, Lives
 from ovseg3r_core.mapping.mapping_config import MappingConfig
 from ovseg3r_core.mapping.memory import Memory
 from ovseg3r_core.mapping.objects import MapObject, Observation, SameName, vote_name
-from ovseg3r_core.mapping.ownership import NOBODY, Ownership
+from ovseg3r_core.mapping.ownership import NOBODY, Ownership, nearest_points
 from ovseg3r_core.mapping.recognition import Recognition, surer
 from ovseg3r_core.mapping.redraw import Drawing
 from ovseg3r_core.mapping.sighting import FAIR_PART, Sighting, overlap, points_a_object
@@ -50,6 +51,8 @@ class ObjectMap:
         self.objects: dict[int, MapObject] = {}
         self.ownership = Ownership.empty(0)
         self.cloud = SceneCloud.empty()
+        self.anchor = no_anchor(0)
+        """The first view that saw each point of the cloud (`anchors.py`)."""
         self.edits = Edits()
         self.lives: dict[int, Life] = {}
         """What speaks for and against the objects that are things."""
@@ -84,6 +87,7 @@ class ObjectMap:
         for id_, obj in restored.objects.items():
             seen[id_] = obj.views
         restored.cloud = snapshot.cloud
+        restored.anchor = memory.anchor if len(memory.anchor) else no_anchor(len(snapshot.cloud))
         restored.ownership = Ownership(snapshot.owner.copy(), seen[snapshot.owner])
         restored.edits, restored._next_id = memory.edits, memory.next_id
         restored.met_s = {record.id: record.last_seen for record in snapshot.objects}
@@ -98,7 +102,9 @@ class ObjectMap:
     def follow(self, cloud: SceneCloud) -> None:
         """Move on to a newer extraction of the scene cloud; what was owned stays owned."""
         if cloud is not self.cloud:
-            self.ownership = self.ownership.carried_to(self.cloud.xyz, cloud.xyz, self.config.carry_radius_m)
+            nearest = nearest_points(self.cloud.xyz, cloud.xyz, self.config.carry_radius_m)
+            self.ownership = self.ownership.followed(nearest)
+            self.anchor = np.append(self.anchor, np.int32(NOTHING))[nearest]  # the last entry serves -1
         self.cloud = cloud
 
     def associate(
@@ -131,8 +137,11 @@ class ObjectMap:
         self._apply_cuts()
         self._forget_ownerless()
 
-    def adopt(self, drawing: Drawing, stamps_s: Sequence[float]) -> Mapping[Placed, int]:
+    def adopt(self, drawing: Drawing, stamps_s: Sequence[float], *, anew: bool = False) -> Mapping[Placed, int]:
         """Take a look at all views for the truth: ids stay with the things that had them, edits hold.
+
+        Args:
+            anew: the map lies on a surface of before, which is given up for the one that was looked at.
 
         Returns:
             Which object each placed mask belonged to before: `associate` needs it for the views that came after
@@ -159,8 +168,8 @@ class ObjectMap:
         lookup = np.full(int(drawing.ownership.owner.max(initial=-1)) + 2, NOBODY, np.int32)  # the last serves -1
         for g, id_ in ids.items():
             lookup[g] = id_
-        newest = self.cloud if len(self.cloud) else drawing.cloud
-        self.cloud = drawing.cloud
+        newest = self.cloud if len(self.cloud) and not anew else drawing.cloud
+        self.cloud, self.anchor = drawing.cloud, drawing.anchor
         owner = lookup[drawing.ownership.owner]
         for id_, points in before.items():
             free = points[owner[points] == NOBODY]

@@ -41,13 +41,14 @@ class Ownership:
 
     def renamed(self, new_id: Mapping[int, int]) -> "Ownership":
         """The same points under other ids; an id may be led on more than once."""
-        owner = self.owner.copy()
+        last = max(int(self.owner.max(initial=NOBODY)), *new_id, *new_id.values(), NOBODY)
+        lookup = np.append(np.arange(last + 1, dtype=np.int32), np.int32(NOBODY))  # the last entry serves NOBODY
         for old in new_id:
             new = old
             while new in new_id:
                 new = new_id[new]
-            owner[self.owner == old] = new
-        return Ownership(owner, self.votes)
+            lookup[old] = new
+        return Ownership(lookup[self.owner], self.votes)
 
     def carried_to(
         self,
@@ -56,18 +57,27 @@ class Ownership:
         max_distance_m: float,
     ) -> "Ownership":
         """The ownership of a new extraction of the same surface: each point follows its nearest old one."""
-        fresh = Ownership.empty(len(to_xyz))
-        if not len(from_xyz) or not len(to_xyz):
-            return fresh
-        distance, nearest = KDTree(from_xyz).query(to_xyz, distance_upper_bound=max_distance_m, workers=-1)
-        known = np.isfinite(distance)
-        source = np.asarray(nearest)[known]
-        fresh.owner[known], fresh.votes[known] = self.owner[source], self.votes[source]
+        return self.followed(nearest_points(from_xyz, to_xyz, max_distance_m))
+
+    def followed(self, nearest: Int64[ndarray, " others"]) -> "Ownership":
+        """The ownership of points that each follow one of these; -1 follows none."""
+        fresh, known = Ownership.empty(len(nearest)), nearest >= 0
+        fresh.owner[known], fresh.votes[known] = self.owner[nearest[known]], self.votes[nearest[known]]
         return fresh
 
     def points_of(self) -> dict[int, Int64[ndarray, " members"]]:
         """The points of every object that owns any."""
         return points_by_owner(self.owner)
+
+
+def nearest_points(
+    from_xyz: Float32[ndarray, "points 3"], to_xyz: Float32[ndarray, "others 3"], max_distance_m: float
+) -> Int64[ndarray, " others"]:
+    """For each of the others the nearest of the points; -1 where none is that near."""
+    if not len(from_xyz) or not len(to_xyz):
+        return np.full(len(to_xyz), -1, np.int64)
+    distance, nearest = KDTree(from_xyz).query(to_xyz, distance_upper_bound=max_distance_m, workers=-1)
+    return np.where(np.isfinite(distance), nearest, -1)
 
 
 def points_by_owner(owner: Int32[ndarray, " points"]) -> dict[int, Int64[ndarray, " members"]]:

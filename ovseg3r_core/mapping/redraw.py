@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Int32, Int64
 from numpy import ndarray
 
+from ovseg3r_core.mapping.anchors import first_views
 from ovseg3r_core.mapping.consensus import cluster_masks
 from ovseg3r_core.mapping.fusion import Segmented, recognitions, with_instances
 from ovseg3r_core.mapping.mapping_config import MappingConfig
@@ -31,6 +32,8 @@ class Drawing:
     cloud: SceneCloud
     ownership: Ownership
     """The thing that owns each point of the cloud, -1 for none."""
+    anchor: Int32[ndarray, " points"]
+    """The first view that sees each point, -1 for none."""
     members: dict[int, list[LiftedMask]]
     """The masks that show each thing; none where only the segmenter found it."""
     sightings: dict[int, Sighting]
@@ -66,6 +69,7 @@ def redraw(
     return Drawing(
         cloud=cloud,
         ownership=ownership,
+        anchor=first_views(real, len(cloud)),
         members={g: [mask for mask in masks if mask.view < len(real)] for g, masks in members.items()},
         sightings=sighted,
         evident=evident,

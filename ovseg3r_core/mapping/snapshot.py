@@ -42,6 +42,8 @@ class MapSnapshot:
     """Keyframes that built the map; 0 means that nothing has been looked at yet."""
     embeddings: ObjectEmbeddings | None = None
     """Of the objects that have one, where the masks were embedded."""
+    map_id: str = ""
+    """Which map the frame is of, where somebody says: frames of one name have another origin in every map."""
 
     def instance(self) -> Int32[ndarray, " points"]:
         """The object id of each point, -1 for none and for structure."""

@@ -16,6 +16,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from ovseg3r_core.language.encoder import EncoderId
+from ovseg3r_core.mapping.anchors import no_anchor
 from ovseg3r_core.mapping.life import Lives
 from ovseg3r_core.mapping.life_files import lives_json, lives_of, place_arrays
 from ovseg3r_core.mapping.map_folder import Content, DamagedMap, Saving, read_map, read_part, saving
@@ -24,6 +25,8 @@ from ovseg3r_core.mapping.memory_files import (
     check_memory,
     edits_json,
     edits_of,
+    poses_json,
+    poses_of,
     recognitions_json,
     recognitions_of,
     sightings_json,
@@ -55,6 +58,7 @@ def save_map(snapshot: MapSnapshot, folder: Path, memory: Memory | None = None) 
         save.finish(
             {
                 "map_frame": snapshot.map_frame,
+                "map_id": snapshot.map_id,
                 "up": snapshot.up,
                 "views": snapshot.views,
                 "cloud": save.add("cloud", _cloud(snapshot, memory)),
@@ -101,7 +105,7 @@ def _cloud(snapshot: MapSnapshot, memory: Memory | None) -> bytes:
     if looks:
         arrays |= {"embedding": looks.vectors, "embedding_of": looks.ids}
     if memory:
-        arrays |= {"members": memory.members} | place_arrays(memory.lives)
+        arrays |= {"members": memory.members, "anchor": memory.anchor} | place_arrays(memory.lives)
     _check_arrays(arrays)
     return save_tensors({name: np.ascontiguousarray(array) for name, array in arrays.items()})
 
@@ -109,6 +113,7 @@ def _cloud(snapshot: MapSnapshot, memory: Memory | None) -> bytes:
 def _memory_json(memory: Memory, save: Saving) -> dict[str, Any]:
     return {
         "views": [save.add("view", pack_view(view)) for view in memory.views],
+        "poses": poses_json(memory.views),
         "next_id": memory.next_id,
         "edits": edits_json(memory.edits),
         "sightings": sightings_json(memory.sightings),
@@ -122,6 +127,7 @@ def _snapshot(folder: Path, content: Content) -> MapSnapshot:
     objects = tuple(_record(entry) for entry in content["objects"])
     return MapSnapshot(
         map_frame=str(content["map_frame"]),
+        map_id=str(content.get("map_id", "")),
         cloud=SceneCloud(xyz=tensors["xyz"], color=tensors["color"], normal=tensors["normal"]),
         owner=tensors["owner"],
         objects=objects,
@@ -138,9 +144,13 @@ def _memory(folder: Path, content: Content) -> Memory:
     if entry is None:
         raise DamagedMap(f"{folder} was saved without keyframes: it answers queries, but mapping cannot go on from it")
     tensors = _tensors(folder, content)
+    views = [_view(folder, content, name) for name in entry["views"]]
+    for place, T in poses_of(entry.get("poses", []), len(views)).items():  # once, poses were never corrected
+        views[place] = views[place].moved_to(T)
     memory = Memory(
-        views=tuple(_view(folder, content, name) for name in entry["views"]),
+        views=tuple(views),
         members=tensors["members"],
+        anchor=tensors.get("anchor", no_anchor(0)),  # releases before loop closures did not write them
         next_id=entry["next_id"],
         edits=edits_of(entry["edits"]),
         sightings=sightings_of(entry.get("sightings", [])),  # release 0.1 did not write them

@@ -23,16 +23,17 @@ _UNIT_TOLERANCE = 1e-3
 
 
 def pack_view(view: View) -> bytes:
-    """The keyframe as the bytes of a file; the same keyframe gives the same bytes.
+    """The keyframe as the bytes of a file; the same keyframe gives the same bytes, also where its pose was corrected.
 
     Raises:
         ValueError: `unpack_view` would refuse it.
     """
+    taken = view.T_map_camera if view.T_map_taken is None else view.T_map_taken
     about = {
         "index": view.index,
         "stamp_s": view.stamp_s,
         "camera": asdict(view.camera),
-        "T_map_camera": view.T_map_camera.tolist(),
+        "T_map_camera": taken.tolist(),
         "masks": [{"score": float(tag.score), "label": tag.label} for tag in view.tags],
     }
     arrays = {
@@ -64,7 +65,9 @@ def unpack_view(data: bytes) -> View:
         camera=_camera(about["camera"]),
         T_map_camera=np.array(about["T_map_camera"], np.float64),
         tags=_tags(about["masks"], tensors),
-        **images,
+        color_jpeg=images["color_jpeg"],
+        depth_png=images["depth_png"],
+        ids_png=images["ids_png"],
     )
     check_pose(view.T_map_camera)
     _check_images(view)

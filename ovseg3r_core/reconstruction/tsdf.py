@@ -144,6 +144,23 @@ class TsdfVolume:
             nothing = o3c.SizeVector([len(index), values.shape[-1]])
             flat[o3c.Tensor.from_numpy(index).to(self._device)] = o3c.Tensor.zeros(nothing, o3c.float32, self._device)
 
+    def clear(self) -> None:
+        """Forget all frames and keep the memory: to take it anew costs more than a second."""
+        index = self._grid.hashmap()
+        used = index.active_buf_indices().to(o3c.int64)
+        if len(used):
+            for name in ("tsdf", "weight", "color"):
+                self._grid.attribute(name)[used] = 0.0  # whoever gets the block next takes it as it is
+            index.erase(index.key_tensor()[used])
+        self.frames = 0
+
+    def weigh(self, factor: float) -> None:
+        """Let every frame so far count for so many: for those that stand for others, which are gone."""
+        weight = self._grid.attribute("weight")
+        used = self._grid.hashmap().active_buf_indices().to(o3c.int64)
+        weight[used] = weight[used] * factor
+        self.frames = round(self.frames * factor)
+
     def extract(self) -> SceneCloud:
         """The surface met so far: at most one point a voxel, with colour and a unit normal towards the cameras.
 

@@ -16,13 +16,14 @@ from ovseg3r_core.sequences.ros_types import (
     CompressedImage,
     Image,
     Odometry,
+    Path,
     PoseStamped,
     TFMessage,
     Time,
     typestore,
 )
 
-Message = TypeVar("Message", CameraInfo, CompressedImage, Image, Odometry, PoseStamped, TFMessage)
+Message = TypeVar("Message", CameraInfo, CompressedImage, Image, Odometry, Path, PoseStamped, TFMessage)
 
 
 def header_stamp_ns(raw: bytes) -> int:

@@ -12,6 +12,7 @@ from rosbags.typesys.stores.ros2_jazzy import geometry_msgs__msg__Transform as T
 from rosbags.typesys.stores.ros2_jazzy import geometry_msgs__msg__TransformStamped as TransformStamped
 from rosbags.typesys.stores.ros2_jazzy import geometry_msgs__msg__Vector3 as Vector3
 from rosbags.typesys.stores.ros2_jazzy import nav_msgs__msg__Odometry as Odometry
+from rosbags.typesys.stores.ros2_jazzy import nav_msgs__msg__Path as Path
 from rosbags.typesys.stores.ros2_jazzy import sensor_msgs__msg__CameraInfo as CameraInfo
 from rosbags.typesys.stores.ros2_jazzy import sensor_msgs__msg__CompressedImage as CompressedImage
 from rosbags.typesys.stores.ros2_jazzy import sensor_msgs__msg__Image as Image
@@ -25,6 +26,7 @@ __all__ = [
     "Header",
     "Image",
     "Odometry",
+    "Path",
     "Pose",
     "PoseStamped",
     "Quaternion",

@@ -115,7 +115,7 @@ class PerceptionNode(LifecycleNode):
 
     def _take_node(self, config: NodeConfig) -> None:
         if self._system is not None:
-            self._system.segmenter.use(config.segmenter)
+            self._system.configure_node(config)
         self._settings = replace(self._settings, node=config)
 
     def _take_output(self, config: OutputConfig) -> None:

@@ -130,6 +130,12 @@ def map_values(health: MapHealth) -> Values:
         "revision": health.revision,
         "published [s ago]": health.published_ago_s,
         **_by_reason("not published", health.refused),
+        "corrections of poses": health.corrections,
+        "duplicates merged by corrections": health.merged,
+        "last correction: keyframes": health.reanchored.views,
+        "last correction: median shift [m]": health.reanchored.median_shift_m,
+        "last correction: duration [s]": health.reanchored.seconds,
+        **(_stream_values("keyframe poses", health.path) if health.path else {}),
     }
 
 

@@ -1,9 +1,10 @@
 """How well the node is, part by part: a level, and a sentence that names the topic and what to do. Without ROS."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
+from ovseg3r_core.mapping.reanchoring import Reanchored
 from ovseg3r_core.process import ProcessLoad
 from ovseg3r_core.rolling import Summary
 from ovseg3r_ros.inputs.health import CameraHealth, OdometryHealth, StreamHealth
@@ -71,6 +72,14 @@ class MapHealth:
     """Since the map was last published; None before the first time."""
     refused: Mapping[str, int]
     """What no message could carry, by reason (`LabelledMap.refused`)."""
+    corrections: int = 0
+    """How often poses were corrected."""
+    merged: int = 0
+    """Objects that were mapped twice, and joined by that."""
+    reanchored: Reanchored = field(default_factory=Reanchored)
+    """What the last correction did."""
+    path: StreamHealth | None = None
+    """The topic that corrections come from; None while the node does not listen."""
 
 
 def judge_cameras(cameras: Sequence[CameraHealth], stale_after_s: float) -> tuple[Judgement, ...]:

@@ -1,0 +1,105 @@
+"""A SLAM system says on `keyframe_poses` that its keyframes are elsewhere, and the map of the node follows."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pytest
+from geometry_msgs.msg import Point, Pose, PoseStamped, Quaternion
+from harness_camera import THINGS, WallClock
+from harness_messages import time_of
+from harness_perception import Perception, ids_of, values_of
+from harness_robot import Robot
+from nav_msgs.msg import Path
+from rclpy.publisher import Publisher
+from scipy.spatial.transform import Rotation
+from std_msgs.msg import Header
+
+from ovseg3r_core.geometry import transform
+from ovseg3r_ros.latched import latched
+from ovseg3r_ros.msg import ObjectInstance
+
+VOXEL_M = 0.02
+
+
+class RecordedClock(WallClock):
+    """Remembers the stamps it gave."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.given: list[int] = []
+
+    def stamp_ns(self) -> int:
+        self.given.append(super().stamp_ns())
+        return self.given[-1]
+
+
+@pytest.fixture(scope="module")
+def clock() -> RecordedClock:
+    return RecordedClock()
+
+
+@pytest.fixture(scope="module")
+def before(shared_robot: Robot, clock: RecordedClock) -> tuple[Perception, dict[str, ObjectInstance]]:
+    """A node that has mapped the scene and rests, and its objects."""
+    node, camera = shared_robot.perception(), shared_robot.camera(clock=clock)
+    camera.wait_until_heard()
+    with camera.run(2.0):
+        node.wait_for_objects(THINGS)
+    node.wait_until_settled()
+    return node, node.objects()
+
+
+@pytest.fixture(scope="module")
+def slam(shared_robot: Robot, before: object) -> Publisher:
+    return shared_robot.client.node.create_publisher(Path, "/keyframe_poses", latched())
+
+
+def path(stamps_ns: list[int], T_map_before: np.ndarray, frame: str = "map") -> Path:
+    """A body that drove along x while the camera looked round, seen after a correction."""
+    poses = []
+    for place, stamp_ns in enumerate(stamps_ns):
+        T = T_map_before @ np.array([[1, 0, 0, 0.01 * place], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])
+        x, y, z, w = Rotation.from_matrix(T[:3, :3]).as_quat().tolist()
+        pose = Pose(
+            position=Point(**dict(zip("xyz", T[:3, 3], strict=True))), orientation=Quaternion(x=x, y=y, z=z, w=w)
+        )
+        poses.append(PoseStamped(header=Header(stamp=time_of(stamp_ns), frame_id=frame), pose=pose))
+    return Path(header=Header(frame_id=frame), poses=poses)
+
+
+def wait_for_map_values(node: Perception, what: str, said: Callable[[Mapping[str, str]], bool]) -> Mapping[str, str]:
+    return values_of(node.wait_for_status(what, lambda status: said(values_of(status)), name=": map"))
+
+
+def received(count: int) -> Callable[[Mapping[str, str]], bool]:
+    return lambda values: int(values.get("keyframe poses: received", 0)) >= count
+
+
+def test_paths_that_are_none_are_counted_and_move_nothing(before, slam, clock):
+    node, objects = before
+    slam.publish(path(clock.given, np.eye(4), frame="odom"))
+    wait_for_map_values(node, "word of the frame", lambda it: it.get("keyframe poses: dropped: other_frame") == "1")
+    slam.publish(path([0], np.eye(4)))
+    wait_for_map_values(node, "word of the stamp", lambda it: it.get("keyframe poses: dropped: zero_stamp") == "1")
+    slam.publish(path(clock.given[:1], np.full((4, 4), np.nan)))
+    wait_for_map_values(node, "word of the pose", lambda it: it.get("keyframe poses: dropped: bad_pose") == "1")
+    assert node.objects() == objects
+
+
+def test_the_map_moves_with_the_keyframes_and_ids_and_names_stay(before, slam, clock):
+    node, objects = before
+    T = np.eye(4)
+    T[:3, :3], T[:3, 3] = Rotation.from_euler("z", 12, degrees=True).as_matrix(), (0.6, -0.3, 0.1)
+    slam.publish(path(clock.given, np.eye(4)))
+    values = wait_for_map_values(node, "the first path", received(4))
+    assert values["corrections of poses"] == "0"
+    slam.publish(path(clock.given, T))
+    values = wait_for_map_values(node, "a correction", lambda it: it["corrections of poses"] == "1")
+    assert values["last correction: keyframes"] == values["keyframes"]
+    assert values["duplicates merged by corrections"] == "0"
+    node.wait_until_settled()
+    moved = node.objects()
+    assert ids_of(moved) == ids_of(objects)
+    for label, item in moved.items():
+        at, was = item.bbox.center.position, objects[label].bbox.center.position
+        assert (at.x, at.y, at.z) == pytest.approx(transform(T, np.array([was.x, was.y, was.z])), abs=2 * VOXEL_M)
