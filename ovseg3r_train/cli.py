@@ -322,6 +322,7 @@ def convert(
 @app.command(
     epilog="Examples:\n\n"
     "  ovseg3r-train pseudo-label recordings --out labelled\n\n"
+    "  ovseg3r-train pseudo-label recordings --out labelled --poses odometry\n\n"
     "  ovseg3r-train pseudo-label office_bag kitchen.mcap --out labelled --masks everything --workers 4\n\n"
     "  ovseg3r-train pseudo-label /shared/recordings --out /shared/labelled --ray auto --device cuda"
 )
@@ -342,6 +343,17 @@ def pseudo_label(
             "Several with commas share one fusion."
         ),
     ] = "default",
+    poses: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|recorded|odometry|FILE",
+            help="What a recording is reconstructed by, as in `ovseg3r segment`. Another way beside the first makes a "
+            "scene of its own of the same video.",
+        ),
+    ] = "auto",
+    video: Annotated[
+        str, typer.Option(help="What video the recording is of, where another one is of the same; else its name.")
+    ] = "",
     split: Annotated[Split, typer.Option(help="What the scenes are for.")] = Split.train,
     voxel_size: Annotated[
         float, typer.Option(help="Metres; other lengths follow. 0.02 is for rooms, 0.005 for a bin or a table top.")
@@ -378,6 +390,8 @@ def pseudo_label(
 
     sources, titles = check_teachers(masks), titles_of(find_recordings(recordings, format))
     frame_slice(frames)
+    if len(titles) > 1 and (video or poses not in ("auto", "recorded", "odometry")):
+        raise ValueError(f"--video and a trajectory in --poses are of one recording; here are {len(titles)}")
     where = device.value if ray else pick_device(device.value, "--device")
     scene_set = SceneSet.create(folder)
     claim(folder / MASKS, titles)
@@ -390,6 +404,8 @@ def pseudo_label(
             masks=sources,
             format=format,
             frames=frames,
+            poses=poses,
+            video=video,
             voxel_size_m=voxel_size,
             device=where,
             keep_masks=keep_masks,

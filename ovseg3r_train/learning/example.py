@@ -50,6 +50,8 @@ class Example:
     """A scene that can be learned from; frames and units are those of its cloud."""
 
     name: str
+    video: str
+    """Scenes with the same one are reconstructions of one video with the masks of one teacher; else its own name."""
     xyz: Float32[ndarray, "points 3"]
     color: UInt8[ndarray, "points 3"]
     superpoint: Int32[ndarray, " points"]
@@ -87,6 +89,7 @@ def example_of(scene: LabelledScene, kind: SuperpointKind = "ibsp") -> Example:
     ids = scene_superpoints(scene, kind)
     return Example(
         name=scene.name,
+        video=f"{scene.facts['video']} {scene.facts.get('masks')}" if "video" in scene.facts else scene.name,
         xyz=scene.cloud.xyz,
         color=scene.cloud.color,
         superpoint=ids.astype(np.int32),

@@ -10,7 +10,7 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -20,7 +20,7 @@ from ovseg3r_core.devices import pick_device
 from ovseg3r_core.masks.proposer import MaskProposer
 from ovseg3r_core.odometry.choice import with_poses
 from ovseg3r_core.run import config_of
-from ovseg3r_core.sequences.sequence import open_sequence
+from ovseg3r_core.sequences.sequence import open_sequence, scale_known
 from ovseg3r_core.stopwatch import Stopwatch
 from ovseg3r_core.views import View
 from ovseg3r_train.make_scenes import Split, file_name
@@ -47,6 +47,10 @@ class RecordingJob:
     format: str = "auto"
     frames: str = "::"
     """Which frames, as A:B:STEP."""
+    poses: str = "auto"
+    """What it is reconstructed by, as `ovseg3r segment --poses` takes it."""
+    video: str = ""
+    """What video it is of, where another recording is of the same one; else its title."""
     voxel_size_m: float = 0.02
     device: str = "auto"
     """Where networks run; "auto" is decided by the machine that does the job."""
@@ -59,9 +63,10 @@ class RecordingJob:
 
     @property
     def world(self) -> str:
-        """The recording's title, with the part of it that is read and the voxels where those are not the usual."""
+        """The recording's title, with the part of it that is read, the poses and the voxels where not the usual."""
         part = "" if set(self.frames) <= {":"} else "-frames" + re.sub("[^0-9]+", "_", self.frames)
-        return self.title + part + (f"-voxel{self.voxel_size_m:g}" if self.voxel_size_m != 0.02 else "")
+        by = "" if self.poses == "auto" else "-" + file_name(self.poses)[-24:].lstrip("_")
+        return self.title + part + by + (f"-voxel{self.voxel_size_m:g}" if self.voxel_size_m != 0.02 else "")
 
     @property
     def kept(self) -> Path:
@@ -92,11 +97,12 @@ def make(job: RecordingJob, sources: Sequence[str]) -> Iterator[tuple[str, Label
     teachers = {source: teacher(source, job.title, job.kept, alone=job.alone, device=device) for source in sources}
     recording, clock = open_sequence(job.recording, job.format, frame_slice(job.frames)), Stopwatch()
     with clock("poses"):
-        sequence = with_poses(recording, "auto", Console(quiet=True))
+        sequence = with_poses(recording, job.poses, Console(quiet=True))
     with clock("fuse"):
         reconstruction = fuse(sequence, config_of(online=False, voxel_size_m=job.voxel_size_m))
     for source, proposer in teachers.items():
-        yield source, _labelled(job, source, reconstruction, proposer, clock.seconds["fuse"], len(sequence))
+        scene = _labelled(job, source, reconstruction, proposer, clock.seconds["fuse"], len(sequence))
+        yield source, replace(scene, facts={**scene.facts, "scale_known": scale_known(sequence)})
 
 
 def frame_slice(text: str) -> slice:
@@ -114,6 +120,7 @@ def _labelled(
     if not views:
         raise ValueError(f"none of {len(reconstruction.keyframes)} keyframes has masks that can be used: {left_out}")
     facts = {"generator": "ovseg3r-train pseudo-label", "recording": job.title, "masks": source}
+    facts |= {"video": job.video or job.title, "poses": job.poses}
     with clock("lift"):
         scene = lift_onto(reconstruction, views, name=job.name(source), facts=facts)
     with clock("picture"):

@@ -25,6 +25,8 @@ class LessonConfig:
     """ibsp keeps to the outlines of masks; geometry does not (the ablation)."""
     pseudo_share: Annotated[float, Within(0.0, 1.0)] = 1.0
     """Share of the scenes whose masks are used (the ablation)."""
+    mix: bool = True
+    """Draw any reconstruction of a video that was reconstructed in several ways; else always the first by name."""
     views: Annotated[int, Within(1, 1000)] = 12
     """Views drawn of a pseudo-labelled scene."""
     nameless_masks: Literal["leave", "learn"] = "leave"

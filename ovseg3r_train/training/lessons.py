@@ -84,15 +84,16 @@ class Lessons(Dataset[Lesson]):
             if it.truth
         ]
         masked = [it for it in examples if len(it.masks.view)]
-        chosen = np.random.default_rng(config.seed).permutation(len(masked))  # not by name: names tell the seed
-        self._masked = [masked[i] for i in chosen[: round(lessons.pseudo_share * len(masked))]]
-        self._doubting = lessons.doubt_silence and lessons.pseudo_scenes > 0
-        self._told = {it.name for it in self._masked}
         if lessons.associate_views:
-            self._masked = [replace(it, masks=associated(it.masks, np.bincount(it.superpoint))) for it in self._masked]
+            masked = [replace(it, masks=associated(it.masks, np.bincount(it.superpoint))) for it in masked]
+        videos = by_video(masked, mix=lessons.mix)
+        chosen = np.random.default_rng(config.seed).permutation(len(videos))  # not by name: names tell the seed
+        self._videos = [videos[i] for i in chosen[: round(lessons.pseudo_share * len(videos))]]
+        self._doubting = lessons.doubt_silence and lessons.pseudo_scenes > 0
+        self._told = {it.name for video in self._videos for it in video}
         if lessons.scenes > lessons.pseudo_scenes and not self._true:
             raise ValueError("no scene has a truth: set lessons.pseudo_scenes to lessons.scenes")
-        if lessons.pseudo_scenes and not self._masked:
+        if lessons.pseudo_scenes and not self._videos:
             raise ValueError("no scene has masks: set lessons.pseudo_scenes to 0")
 
     def __len__(self) -> int:
@@ -104,7 +105,8 @@ class Lessons(Dataset[Lesson]):
         pseudo = lessons.pseudo_scenes // self._processes
         true = lessons.scenes // self._processes - pseudo
         drawn = [self._true[i] for i in rng.integers(len(self._true), size=true)] if true else []
-        drawn += [self._masked[i] for i in rng.integers(len(self._masked), size=pseudo)] if pseudo else []
+        videos = [self._videos[i] for i in rng.integers(len(self._videos), size=pseudo)] if pseudo else []
+        drawn += [ways[0] if len(ways) == 1 else ways[rng.integers(len(ways))] for ways in videos]
         scenes = [self._changed(example, rng) for example in drawn]
         batch = collate([scene.given() for scene in scenes])
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
@@ -143,6 +145,20 @@ class Lessons(Dataset[Lesson]):
         lessons = self._config.lessons
         nameless, weigh = lessons.nameless_masks == "learn", lessons.weigh_masks
         return view_targets(views, part, self._texts, nameless=nameless, weigh=weigh), part
+
+
+def by_video(examples: Sequence[Example], *, mix: bool) -> list[list[Example]]:
+    """The reconstructions of each video: a video counts once, in however many ways it was reconstructed.
+
+    Args:
+        mix: whether all of them are kept; else the first by name.
+    """
+    videos: dict[str, list[Example]] = {}
+    for example in sorted(examples, key=lambda it: it.name):
+        ways = videos.setdefault(example.video, [])
+        if mix or not ways:
+            ways.append(example)
+    return list(videos.values())
 
 
 def cut_to(example: Example, most_points: int, rng: np.random.Generator) -> Example:

@@ -156,6 +156,7 @@ def test_counts_of_what_vip_relies_on() -> None:
     points = np.arange(6)
     example = Example(
         name="row",
+        video="row",
         xyz=np.zeros((6, 3), np.float32),
         color=np.zeros((6, 3), np.uint8),
         superpoint=points.astype(np.int32),

@@ -21,6 +21,7 @@ from ovseg3r_core.sequences.sequence import open_sequence
 from ovseg3r_core.synthetic.saving import save_camera, save_frame
 from ovseg3r_core.types import Mask
 from ovseg3r_train import cli
+from ovseg3r_train.learning.example import example_of
 from ovseg3r_train.pseudo import picture, teachers
 from ovseg3r_train.pseudo.figures import LabelFigures, figures_told_by, read_figures, total
 from ovseg3r_train.pseudo.picture import NO_MASK, UNSEEN, masked_share, patches
@@ -282,11 +283,13 @@ def test_a_point_has_the_mask_of_the_view_that_shows_most():
         (["ROOM", "--masks", "files:"], "there is no source 'files:'"),
         (["ROOM", "--masks", "default+clip:ViT-B-32"], "names no checkpoint"),
         (["ROOM", "--frames", "a:b"], "--frames 'a:b'"),
+        (["BOTH", "--video", "walk"], "are of one recording; here are 2"),
+        (["BOTH", "--poses", "true.txt"], "are of one recording; here are 2"),
         (["ROOM", "--format", "vhs"], "--format 'vhs': give auto or one of"),
     ],
 )
 def test_what_the_user_can_mend_is_one_line_and_exit_code_2(train, folder, tmp_path, arguments, said):
-    paths = {"NOTHING": tmp_path / "nothing", "EMPTY": folder / "notes", "ROOM": folder / "office"}
+    paths = {"NOTHING": tmp_path / "nothing", "EMPTY": folder / "notes", "ROOM": folder / "office", "BOTH": folder}
     answer = train("pseudo-label", *(paths.get(word, word) for word in arguments), "--out", tmp_path / "out")
     assert answer.code == 2
     assert answer.err.startswith("error: ") and said in answer.err
@@ -333,3 +336,11 @@ def test_a_recording_without_poses_is_labelled_too(train: Command, tmp_path: Pat
     assert said.code == 0, said.err
     (entry,) = SceneSet(tmp_path / "out").entries
     assert entry.views >= 2 and entry.lifted > 4
+    there = train(
+        "pseudo-label", folder, "--out", tmp_path / "out", "--masks", f"files:{folder}", "--poses", "odometry"
+    )
+    assert there.code == 0, there.err
+    scenes = [SceneSet(tmp_path / "out").load(name) for name in SceneSet(tmp_path / "out").names]
+    assert [scene.facts["video"] for scene in scenes] == ["walk", "walk"]
+    assert sorted(scene.facts["poses"] for scene in scenes) == ["auto", "odometry"]
+    assert len({example_of(scene).video for scene in scenes}) == 1

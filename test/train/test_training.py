@@ -1,5 +1,6 @@
 """The training loop: what a step learns from, that it learns, and that a stopped training goes on as if it had not."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from ovseg3r_train.learning.targets import NOT_ASKED
 from ovseg3r_train.scene import NO_INSTANCE
 from ovseg3r_train.training.augment import NO_CHANGE, AugmentConfig, augmented, bend
 from ovseg3r_train.training.history import History
-from ovseg3r_train.training.lessons import Lessons, cut_to
+from ovseg3r_train.training.lessons import Lessons, by_video, cut_to
 from ovseg3r_train.training.state import STATE, load_state
 from ovseg3r_train.training.trainer import Run, _rate, halve_backbone, train
 
@@ -156,6 +157,33 @@ def test_switches_of_the_ablation_change_what_is_learned() -> None:
     assert not doubting.nothing.all() and (doubting.semantic[~doubting.nothing] == NOT_ASKED).all()
     with pytest.raises(ValueError, match="no scene has masks"):
         lesson(pseudo_share=0.0)
+
+
+def test_a_video_that_was_reconstructed_twice_counts_once_in_any_of_its_ways() -> None:
+    eight, five = SCENES
+    again = replace(five, name="tiny5-odometry", video=five.video)
+    assert [[it.name for it in ways] for ways in by_video([again, eight, five], mix=True)] == [
+        ["tiny5", "tiny5-odometry"],
+        ["tiny8"],
+    ]
+    assert by_video([again, eight, five], mix=False) == [[five], [eight]]
+    # Told apart by their points: the ways of the video have one and two points less.
+    one, two = (
+        replace(it, xyz=it.xyz[:-less], color=it.color[:-less], superpoint=it.superpoint[:-less])
+        for less, it in ((1, five), (2, again))
+    )
+    only_masks = replace(TINY, augment=NO_CHANGE, lessons=replace(TINY.lessons, scenes=1, pseudo_scenes=1))
+
+    def drawn(mix: bool) -> Counter[int]:
+        config = replace(only_masks, steps=40, lessons=replace(only_masks.lessons, mix=mix))
+        lessons = Lessons([eight, one, two], TEXTS.places, config)
+        return Counter(len(lessons[step].batch.xyz) for step in range(40))
+
+    mixed, first = drawn(True), drawn(False)
+    sizes = [len(it.xyz) for it in (eight, one, two)]
+    assert mixed.keys() == set(sizes) and len(mixed) == 3
+    assert 12 <= mixed[sizes[0]] <= 28 and all(mixed[size] >= 4 for size in sizes[1:])
+    assert first[sizes[2]] == 0 and 12 <= first[sizes[0]] <= 28
 
 
 def test_a_large_scene_is_cut_along_superpoints() -> None:
