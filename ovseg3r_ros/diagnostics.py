@@ -63,7 +63,8 @@ class Diagnostics:
         )
 
     def _pipeline(self) -> PipelineHealth:
-        live = self._live
+        live, cameras = self._live, self._cameras
+        odometry = cameras.odometry_health() if cameras else None
         return PipelineHealth(
             fused=live.fused_age_s.summary(),
             looked=live.looked_age_s.summary(),
@@ -71,7 +72,7 @@ class Diagnostics:
             published=self._publisher.age_s.summary(),
             counts=dict(live.counts),
             drops=dict(live.drops),
-            waiting=live.waiting,
+            waiting=({"odometry": odometry.waiting} if odometry else {}) | live.waiting,
             segmenter=self._segmenter.told(),
             load=self._meter.read(),
         )

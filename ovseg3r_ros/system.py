@@ -16,6 +16,7 @@ from ovseg3r_core.live import Arrival, LiveConfig, LiveMap, LivePerception
 from ovseg3r_core.mapping.queries import QueryEngine
 from ovseg3r_core.masks.build import build_proposer
 from ovseg3r_core.masks.proposer import EmbedsMasks, MaskProposer
+from ovseg3r_core.odometry.live import LiveTracker
 from ovseg3r_core.perception import Perception, PerceptionConfig
 from ovseg3r_core.pose_correction import KeyframePoses
 from ovseg3r_core.stage import step_back
@@ -108,6 +109,7 @@ class System:
             settings.output,
             settings.input.stale_after_s,
         )
+        self._tracker = LiveTracker(settings.input.odometry_keyframes)  # stays while nobody listens, as the map does
         self._cameras: Cameras | None = None
         self._keyframes = KeyframePoses(
             min_m=settings.input.correction_min_m, min_rad=settings.input.correction_min_rad
@@ -118,7 +120,8 @@ class System:
         """Listen to the cameras and map."""
         self.live.start()
         self._publisher.start()
-        self._cameras = Cameras(self._node, self._settings.input, self._take_frame, self._take_time_jump)
+        take, jumped = self._take_frame, self._take_time_jump
+        self._cameras = Cameras(self._node, self._settings.input, take, jumped, self._tracker)
         self._path = KeyframePath(self._node, self._settings.input.map_frame, self._keyframes, self.live.correct)
         self._diagnostics.watch(self._cameras, self._path)
 
@@ -167,8 +170,10 @@ class System:
     def _reset(self) -> None:
         """Forget the map, and where it began if that was our choice."""
         own_origin = self._settings.input.poses == "odometry"
-        if own_origin and self._cameras is not None:
+        if self._cameras is not None:
             self._cameras.begin_anew()
+        else:
+            self._tracker.begin_anew()
         self.live.reset(new_origin=own_origin)
 
     def _now_s(self) -> float:

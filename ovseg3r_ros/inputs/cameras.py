@@ -5,6 +5,7 @@ from collections.abc import Callable
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 
+from ovseg3r_core.odometry.live import LiveTracker
 from ovseg3r_ros.config import InputConfig
 from ovseg3r_ros.inputs.camera_input import CameraInput
 from ovseg3r_ros.inputs.camera_pipeline import Deliver
@@ -21,13 +22,21 @@ class Cameras:
     Args:
         deliver: takes (sensor, stamp in ns, load) of each frame.
         on_time_jump: is told in words that time went back, after the inputs forgot what they knew of it.
+        tracker: of our own odometry, where that is what poses come from.
 
     Raises:
         ValueError: the settings contradict each other.
     """
 
-    def __init__(self, node: Node, config: InputConfig, deliver: Deliver, on_time_jump: Callable[[str], None]) -> None:
-        self._poses = open_poses(node, config, MutuallyExclusiveCallbackGroup())
+    def __init__(
+        self,
+        node: Node,
+        config: InputConfig,
+        deliver: Deliver,
+        on_time_jump: Callable[[str], None],
+        tracker: LiveTracker | None = None,
+    ) -> None:
+        self._poses = open_poses(node, config, MutuallyExclusiveCallbackGroup(), tracker)
         self._jumps = TimeJumps(node, on_time_jump)
         self._cameras = tuple(
             CameraInput(node, name, config, self._poses, deliver, self._jumps.jumped, MutuallyExclusiveCallbackGroup())

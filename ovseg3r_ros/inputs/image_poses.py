@@ -40,18 +40,22 @@ class _Observed(NamedTuple):
 
 
 class ImagePoses(Listeners):
-    """A `PoseSource` that tracks one camera by what it sees."""
+    """A `PoseSource` that tracks one camera by what it sees.
 
-    def __init__(self, node: Node, config: InputConfig, callback_group: CallbackGroup) -> None:
+    Args:
+        tracker: may know the map already, from before the node was inactive; the camera is lost then at first.
+    """
+
+    def __init__(self, node: Node, config: InputConfig, callback_group: CallbackGroup, tracker: LiveTracker) -> None:
         super().__init__()
         self._lock = Lock()
         self._answers: OrderedDict[int, Float64[ndarray, "4 4"] | Rejected] = OrderedDict()
         self._asked: set[int] = set()
-        self._era, self._order = 0, ""
+        self._era, self._order = 0, "lose"
         self._placed, self._newest_ns, self._lost_since_ns, self._last_ns = 0, None, None, 0
         self._why = ""
         self._took_s = RollingWindow(_WINDOW_S)
-        self._tracker = LiveTracker(config.odometry_keyframes)
+        self._tracker = tracker
         self._transforms = Transforms(
             node, max_gap_s=config.pose_max_gap_s, on_change=self._tell, callback_group=callback_group
         )

@@ -12,6 +12,7 @@ from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
 
 from ovseg3r_core.checks import Rejected
+from ovseg3r_core.odometry.live import LiveTracker
 from ovseg3r_ros.config import InputConfig
 from ovseg3r_ros.inputs.body_poses import BodyPoses
 from ovseg3r_ros.inputs.frame_loader import ImagePair
@@ -25,8 +26,13 @@ from ovseg3r_ros.inputs.transforms import Transforms
 _DEPTH = 100  # odometry at 200 Hz and a moment without the processor
 
 
-def open_poses(node: Node, config: InputConfig, callback_group: CallbackGroup) -> PoseSource:
+def open_poses(
+    node: Node, config: InputConfig, callback_group: CallbackGroup, tracker: LiveTracker | None = None
+) -> PoseSource:
     """The source of poses that is configured; its topics are read in a mutually exclusive callback group.
+
+    Args:
+        tracker: of our own odometry, which begins a new map without one.
 
     Raises:
         ValueError: `camera_in_body` or `pose_frame` is given for a source or for cameras that it does not fit.
@@ -46,9 +52,10 @@ def open_poses(node: Node, config: InputConfig, callback_group: CallbackGroup) -
         raise ValueError(
             f"pose_frame is {config.pose_frame!r}, but poses {config.poses} publishes none: leave it empty"
         )
+    if config.poses == "odometry":
+        return ImagePoses(node, config, callback_group, tracker or LiveTracker(config.odometry_keyframes))
     kinds = {
         "tf": TfPoses,
-        "odometry": ImagePoses,
         "odometry_topic": OdometryPoses,
         "pose_topic": PoseStampedPoses,
     }

@@ -95,7 +95,6 @@ def odometry_values(health: OdometryHealth) -> Values:
     return {
         "odometry: placed": health.placed,
         "odometry: keyframes": health.keyframes,
-        "odometry: waiting": health.waiting,
         "odometry: lost for [s]": 0.0 if health.lost_for_s is None else health.lost_for_s,
         "odometry: last frame not placed": health.why,
         **_summary("odometry", "duration", health.took_s),

@@ -36,7 +36,7 @@ class Backlog:
         """Whether the node has dealt with all but the last few frames."""
         self._executor.spin_once(timeout_sec=0)
         camera, sent = self._report.camera(self._color), published.get(self._color, 0)
-        queued = self._report.waiting["fuse"] + self._report.waiting["look"]
+        queued = sum(self._report.waiting[stage] for stage in ("odometry", "fuse", "look"))
         behind = queued + (sent - camera.missed - camera.received + camera.in_work if camera else sent)
         if behind != self._last:
             self._last, self._since_s = behind, time.monotonic()

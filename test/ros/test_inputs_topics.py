@@ -366,7 +366,7 @@ def test_inputs_that_were_destroyed_leave_nothing_behind(robot: Robot):
         for _ in range(50):  # in another thread than the one that spins
             rig.restart()
         rig.until_delivered(3)
-        assert len(list(rig.node.subscriptions)) == 5
+        assert len(list(rig.node.subscriptions)) == 6
         rig.cameras.destroy()
         count = len(rig.delivered)
         robot.client.until(lambda: camera.publishers["color"].get_subscription_count() == 0, "the end of listening")
