@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ovseg3r_core.mapping import relations
 from ovseg3r_core.mapping.bodies import Bodies, Surface, upright
 from ovseg3r_core.mapping.footprints import corners, gaps, shares
 from ovseg3r_core.mapping.fronts import fronts
@@ -239,6 +240,16 @@ def test_rectangles_are_apart_where_no_grid_point_is_shared(a, b):
     assert gap == 0 or share == 0
     assert gap == pytest.approx(gaps(other.corners, one_.corners)[0, 0])
     assert gap <= np.linalg.norm(one_.centre[0, :2] - other.centre[0, :2])
+
+
+def test_many_pairs_are_told_part_by_part(monkeypatch):
+    row = Bodies.of([box(0.3 * i, 0.0, 0.0, (0.25, 0.25, 0.25)) for i in range(7)])
+    looking = np.broadcast_to([0.0, 1.0], (7, 7, 2)).copy()
+    at_once = {relation: related(relation, row, row, looking) for relation in RELATIONS}
+    monkeypatch.setattr(relations, "_PAIRS_AT_ONCE", 20)
+    for relation, told in at_once.items():
+        np.testing.assert_array_equal(related(relation, row, row, looking), told)
+    assert at_once["next to"].any() and at_once["left of"].any()
 
 
 def test_gaps_of_turned_squares_are_exact():

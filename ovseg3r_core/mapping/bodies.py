@@ -54,6 +54,12 @@ class Bodies:
     def __len__(self) -> int:
         return len(self.centre)
 
+    def rows(self, chosen: slice) -> "Bodies":
+        """Some of them."""
+        return Bodies(
+            centre=self.centre[chosen], half=self.half[chosen], yaw=self.yaw[chosen], surfaces=self.surfaces[chosen]
+        )
+
     @property
     def low(self) -> Float64[ndarray, " bodies"]:
         """Height of the lower end of each."""

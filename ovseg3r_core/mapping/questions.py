@@ -85,8 +85,8 @@ class _Place:
         itself = np.array([[x.object.id == y.object.id for y in likely] for x in things.hits])
         holds = np.logical_and(related(where.relation, *pairs, looking, facing), ~itself)
         if not holds.any():
-            there = "it" if len(things.hits) == 1 else f"none of the {len(things.hits)}"
-            return _none(f"{told}: both are in the map, but {there} is {where.relation} {_ids(likely)}")
+            there = "it is not" if len(things.hits) == 1 else f"none of the {len(things.hits)} is"
+            return _none(f"{told}: both are in the map, but {there} {where.relation} {_ids(likely)}")
         return self._judge(where, told, things, likely, holds)
 
     def _named(self, text: str) -> QueryResult:

@@ -24,6 +24,7 @@ NEEDS_VIEWER: tuple[Relation, ...] = ("left of", "right of", "in front of", "beh
 """Relations that depend on where one looks from."""
 _TALL_M, _FLAT_M, _BESIDE_M = 1.5, 0.25, 0.08  # what pictures hang on; how thick they are; how far off it
 _SECTORS = 8
+_PAIRS_AT_ONCE = 20_000  # 30 MB for the largest array
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +75,24 @@ def related(
         facing: the same for the front of each anchor, for "across from".
     """
     config = config or RelationConfig()
+    count = max(_PAIRS_AT_ONCE // max(len(anchors), 1), 1)
+    parts = [slice(low, low + count) for low in range(0, max(len(things), 1), count)]
+    return np.concatenate(
+        [
+            _related(relation, things.rows(at), anchors, None if looking is None else looking[at], facing, config)
+            for at in parts
+        ]
+    )
+
+
+def _related(
+    relation: Relation,
+    things: Bodies,
+    anchors: Bodies,
+    looking: Float64[ndarray, "things anchors 2"] | None,
+    facing: Float64[ndarray, "anchors 2"] | None,
+    config: RelationConfig,
+) -> Bool[ndarray, "things anchors"]:
     if relation == "on":
         return on(things, anchors, config)
     if relation == "in":
