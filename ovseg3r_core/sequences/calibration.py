@@ -86,6 +86,15 @@ def undistort(color: ndarray, depth: ndarray, calibration: Calibration) -> tuple
     return cv2.remap(color, u, v, cv2.INTER_LINEAR), cv2.remap(depth, u, v, cv2.INTER_NEAREST)
 
 
+def undistort_color(
+    color: UInt8[ndarray, "height width *channels"], calibration: Calibration
+) -> UInt8[ndarray, "height width *channels"]:
+    """The same of an image without depth, in colour or grey."""
+    if not calibration.distorts:
+        return color
+    return cv2.remap(color, *_undistortion_map(calibration, color.shape[1], color.shape[0]), cv2.INTER_LINEAR)
+
+
 @lru_cache(maxsize=4)
 def _undistortion_map(
     calibration: Calibration, width: int, height: int

@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +12,10 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from ovseg3r_core.checks import Rejected, check_images, check_pose
-from ovseg3r_core.sequences.calibration import TUM_CAMERAS, Calibration, resample, undistort
+from ovseg3r_core.sequences.calibration import TUM_CAMERAS, Calibration, resample, undistort, undistort_color
 from ovseg3r_core.sequences.images import read_color, read_depth
-from ovseg3r_core.sequences.prefetch import or_reason, prefetch
-from ovseg3r_core.types import Frame, RgbdFrame
+from ovseg3r_core.sequences.prefetch import or_reason, prefetch, without_depth
+from ovseg3r_core.types import ColorFrame, Frame, RgbdFrame
 
 _NOMINAL_RATE_HZ = 30.0
 
@@ -40,7 +41,8 @@ class FolderSequence:
 
     name: str
     files: tuple[FrameFiles, ...]
-    calibration: Calibration
+    calibration: Calibration | None
+    """None where there is no depth, and nobody knows the camera."""
     depth_unit_m: float = 0.001
     depth_calibration: Calibration | None = None
     """The depth camera's own, where it differs: colour of another size is then resampled to its grid."""
@@ -61,6 +63,26 @@ class FolderSequence:
         """The same without poses, which need not be there."""
         return prefetch(or_reason(self._images), self.files)
 
+    def read_poses(self) -> dict[int, Float64[ndarray, "4 4"]]:
+        """T_map_camera by frame index, of the frames that have one; no image is read."""
+        return poses_of((files.index, files.pose) for files in self.files if files.pose)
+
+    @property
+    def has_depth(self) -> bool:
+        """Whether the recording has depth images."""
+        return any(files.depth is not None for files in self.files)
+
+    def read_color(self) -> Iterator[ColorFrame | Rejected]:
+        """The images alone, as they are beside their depth where there is depth."""
+        return without_depth(self.read_unposed()) if self.has_depth else prefetch(or_reason(self._color), self.files)
+
+    def _color(self, files: FrameFiles) -> ColorFrame:
+        color, camera = read_color(files.color), None
+        if self.calibration:
+            camera = self.calibration.camera(color.shape[1], color.shape[0])
+            color = undistort_color(color, self.calibration)
+        return ColorFrame(index=files.index, stamp_s=files.stamp_s, color=color, camera=camera)
+
     def _frame(self, files: FrameFiles) -> Frame:
         if files.pose is None:
             raise Rejected("no_pose", f"{files.color}: the recording has no poses")
@@ -68,7 +90,7 @@ class FolderSequence:
         return self._images(files).posed(T_map_camera)
 
     def _images(self, files: FrameFiles) -> RgbdFrame:
-        if files.depth is None:
+        if files.depth is None or self.calibration is None:
             raise Rejected("no_depth", f"{files.color}: no depth image was taken at {files.stamp_s:.3f} s")
         return registered_images(
             index=files.index,
@@ -117,6 +139,17 @@ def registered_images(
         )
     except Rejected as rejected:
         raise Rejected(rejected.reason, f"{rejected} ({name})") from rejected
+
+
+def poses_of(
+    sources: Iterable[tuple[int, Callable[[], Float64[ndarray, "4 4"]]]],
+) -> dict[int, Float64[ndarray, "4 4"]]:
+    """The poses that can be had, by frame index."""
+    poses = {}
+    for index, pose in sources:
+        with suppress(Rejected):
+            poses[index] = pose()
+    return poses
 
 
 def nominal_stamp_s(number: int) -> float:
