@@ -119,14 +119,3 @@ class PosedRecording:
 
     def _posed(self, frame: RgbdFrame) -> Frame:
         return frame.posed(self.pose(frame.index, frame.stamp_s))
-
-
-def with_estimate(recording: Recording, estimate: Estimate) -> PosedRecording:
-    """The recording with estimated poses; frames without one are rejected as `lost`."""
-
-    def pose(index: int, stamp_s: float) -> Float64[ndarray, "4 4"]:
-        if index not in estimate.poses:
-            raise Rejected("lost", f"frame {index} at {stamp_s:.3f} s: the camera's place is not known")
-        return estimate.poses[index]
-
-    return PosedRecording(recording=recording, pose=pose)
