@@ -53,6 +53,14 @@ class Mode(str, Enum):
     offline = "offline"
 
 
+class From(str, Enum):
+    """What `reconstruct` looks at."""
+
+    auto = "auto"
+    depth = "depth"
+    colour = "colour"
+
+
 class Protocol(str, Enum):
     """Whose classes and label ids `evaluate` goes by."""
 
@@ -78,12 +86,17 @@ def run(app: typer.Typer) -> None:
         sys.exit(2)
 
 
-SequencePath = Annotated[Path, typer.Argument(help="Folder of a recorded sequence, or a rosbag2.", show_default=False)]
+SequencePath = Annotated[
+    Path, typer.Argument(help="A recorded sequence, a rosbag2, a video or a folder of images.", show_default=False)
+]
 MapPath = Annotated[Path, typer.Argument(metavar="MAP", help="A saved map, or the --out folder that holds it.")]
 OutPath = Annotated[Path, typer.Option("--out", help="Folder for the results; made if it is not there.")]
 FormatName = Annotated[
     str,
-    typer.Option(help="scannet, sens, tum, 7scenes, replica, rosbag, vggt or mast3r-slam; auto tells by the files."),
+    typer.Option(
+        help="scannet, sens, tum, 7scenes, replica, rosbag, vggt, mast3r-slam, video or images; auto tells by the "
+        "files."
+    ),
 ]
 FrameRange = Annotated[str, typer.Option(help="Which frames, from A to B by STEP; every part may be left out.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON in place of tables.")]
@@ -129,9 +142,10 @@ def segment(
     poses: Annotated[
         str,
         typer.Option(
-            metavar="auto|recorded|odometry|FILE",
-            help="Where the camera was: as recorded; by odometry from colour and depth; or in a file of TUM's format. "
-            "auto takes the recorded poses, and odometry where there are none.",
+            metavar="auto|recorded|odometry|colour|FILE|DIR",
+            help="Where the camera was: as recorded; by odometry from colour and depth; from colour alone, with depth; "
+            "in a file of TUM's format; or as `ovseg3r reconstruct` found out in DIR. auto takes what was recorded, "
+            "and else what the images give.",
         ),
     ] = "auto",
     device: Device = Device.auto,
@@ -151,16 +165,23 @@ def segment(
     from ovseg3r_core.language.vocabulary import load_vocabulary
     from ovseg3r_core.mapping.visual_queries import name_by_looks
     from ovseg3r_core.masks.build import build_proposer
-    from ovseg3r_core.odometry.choice import with_poses
+    from ovseg3r_core.odometry.choice import Recovery, with_poses
     from ovseg3r_core.run import OnPoints, config_of, perceive, write_run
     from ovseg3r_core.scene_files import read_points_ply
     from ovseg3r_core.segmenter_choice import choose_segmenter
-    from ovseg3r_core.sequences.sequence import open_sequence, scale_known
+    from ovseg3r_core.sequences.identity import identity
+    from ovseg3r_core.sequences.sequence import open_sequence
 
     start = time.perf_counter()
     config = config_of(online=mode is Mode.online, voxel_size_m=voxel_size)
     names = load_vocabulary(vocabulary)
-    source = with_poses(open_sequence(sequence, format, parse_range(frames)), poses, err)
+    recovery = Recovery(
+        folder=out_dir / "reconstruction",
+        identity=identity(sequence, format, parse_range(frames)),
+        device=pick_device(device.value, "--device"),
+    )
+    placed = with_poses(open_sequence(sequence, format, parse_range(frames)), poses, err, recovery)
+    source = placed.sequence
     target = OnPoints(xyz=read_points_ply(on_points), scene=scene or source.name) if on_points else None
     with err.status("loading the networks"):
         where = pick_device(device.value, "--device")
@@ -180,8 +201,8 @@ def segment(
         namer = Namer(names, encoder)
         if not vocabulary:  # names that the masks brought and the default lacks; one that was asked for is kept to
             namer = namer.with_names_of(record.label for record in snapshot.objects)
-        known = scale_known(source)
-        report = write_run(out_dir, perception, snapshot, namer, start, choice, target, scale_known=known)
+        origin = {"poses": placed.by, "scale_known": placed.scale_known}
+        report = write_run(out_dir, perception, snapshot, namer, start, choice, target, origin)
     if as_json:
         out.print_json(json.dumps(report))
     else:
@@ -344,8 +365,8 @@ def demo(out_dir: OutPath = Path("demo_out"), device: Device = Device.auto) -> N
 @app.command(
     epilog="Examples:\n\n"
     "  ovseg3r reconstruct recordings/office --out office_map\n\n"
-    "  ovseg3r reconstruct walk.mcap --out walk --frames ::2\n\n"
-    "  ovseg3r segment recordings/office --out office --poses office_map/trajectory.txt"
+    "  ovseg3r reconstruct walk.mp4 --out walk --camera-height 1.5\n\n"
+    "  ovseg3r segment walk.mp4 --out objects --poses walk"
 )
 def reconstruct(
     sequence: SequencePath,
@@ -353,32 +374,73 @@ def reconstruct(
     format: FormatName = "auto",
     frames: FrameRange = "::",
     voxel_size: Annotated[float, typer.Option(help="Metres between the points of the cloud.")] = 0.02,
+    source_of: Annotated[
+        From, typer.Option("--from", help="depth: colour and depth; colour: images alone; auto: depth where there is.")
+    ] = From.auto,
+    scale: Annotated[
+        float | None, typer.Option(help="From colour: how many times larger the result shall be than without this.")
+    ] = None,
+    camera_height: Annotated[
+        float | None, typer.Option(metavar="METRES", help="From colour: how high over the floor the camera was.")
+    ] = None,
+    scale_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="recorded|FILE",
+            help="From colour: scale and place by the recorded poses, or a trajectory of TUM's format in metres.",
+        ),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Of structure from motion; default: the processors that there are.")
+    ] = None,
+    device: Device = Device.auto,
     as_json: AsJson = False,
 ) -> None:
-    """Find out where the camera was, from colour and depth alone, and fuse what it saw.
+    """Find out where the camera was, from colour and depth or from colour alone, and fuse what it saw.
 
-    Writes trajectory.txt (TUM format), cloud.ply, report.json and preview.png into --out. Poses that the recording has
-    are not used; the report says how far from them it came.
+    Writes trajectory.txt (TUM format), cloud.ply, report.json, preview.png, reconstruction.json and, from colour alone,
+    depth/ into --out. Poses that the recording has are not used; the report says how far from them it came. A run that
+    was cut goes on where it was when it is started again.
     """
+    from ovseg3r_core.odometry.choice import Recovery
     from ovseg3r_core.odometry.run import reconstruct as run_reconstruct
-    from ovseg3r_core.progress import progress_bar
+    from ovseg3r_core.photogrammetry.from_color import color_config, scale_of
+    from ovseg3r_core.progress import telling
     from ovseg3r_core.run import config_of
+    from ovseg3r_core.sequences.identity import identity
     from ovseg3r_core.sequences.sequence import open_sequence
 
     source = open_sequence(sequence, format, parse_range(frames))
+    from_color = source_of is From.colour or (source_of is From.auto and not source.has_depth)
+    if not from_color and any(it is not None for it in (scale, camera_height, scale_from)):
+        raise ValueError("depth tells the scale: --scale, --camera-height and --scale-from are for --from colour")
+    recovery = Recovery(
+        folder=out_dir,
+        identity=identity(sequence, format, parse_range(frames)),
+        scale=scale_of(source, metres_per_unit=scale, camera_height_m=camera_height, positions_from=scale_from),
+        color=color_config(threads),
+        device=pick_device(device.value, "--device"),
+    )
     tsdf = config_of(online=False, voxel_size_m=voxel_size).tsdf
-    with progress_bar(err) as progress:
-        task = progress.add_task(source.name, total=2 * len(source))
-        report = run_reconstruct(source, out_dir, tsdf, on_frame=lambda: progress.advance(task))
+    with telling(err) as tell:
+        report = run_reconstruct(source, recovery, tsdf, from_color=from_color, tell=tell)
     if as_json:
         out.print_json(json.dumps(report))
     else:
         out.print(reconstruction_text(report, out_dir), highlight=False, soft_wrap=True)
-    placed, read = report["frames"]["posed"], report["frames"]["read"]
+    placed, read = report["frames"]["posed"], report["frames"].get("taken", report["frames"]["read"])
     if 2 * placed < read:
         err.print(
             f"[bold yellow]warning:[/] the camera was lost most of the way ({placed} of {read} frames placed): move "
             "more slowly, keep things in view that have edges and texture, or bring it back to where it was known",
+            highlight=False,
+            soft_wrap=True,
+        )
+    if from_color and report["intrinsics"]["doubtful"]:
+        err.print(
+            f"[bold yellow]warning:[/] the intrinsics look wrong: the images fit a focal length "
+            f"{report['intrinsics']['focal_told_by_images']:.2f} times the one given. Correct them, or take them away "
+            "to have them estimated",
             highlight=False,
             soft_wrap=True,
         )

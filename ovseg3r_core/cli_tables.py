@@ -70,19 +70,37 @@ def report_text(report: Mapping[str, Any], folder: Path) -> Text:
 
 def reconstruction_text(report: Mapping[str, Any], folder: Path) -> Text:
     """How many frames have a pose, how far from the recorded poses, and where it is."""
-    frames, seconds, error = report["frames"], report["seconds"], report["against_recorded_poses"]
+    frames, error = report["frames"], report["against_recorded_poses"]
     compared = ""
     if error:
         compared = (
             f"against the recorded poses: ATE {100 * error['ate_m']:.1f} cm, RPE {1000 * error['rpe_m']:.1f} mm and "
-            f"{np.degrees(error['rpe_rad']):.2f} degrees a frame, over {error['frames']} frames\n"
+            f"{np.degrees(error['rpe_rad']):.2f} degrees a frame, over {error['frames']} frames"
+            f"{'' if report['scale_known'] else ', stretched to fit them'}\n"
         )
+    how = _by_structure(report) if report["from"] == "colour" else _by_odometry(report)
     return Text(
-        f"{frames['posed']} of {frames['read']} frames placed; without a pose: {_dropped(report)}\n{compared}"
-        f"{report['keyframes']} keyframes, {report['loops']} loops, {report['points']} points; "
-        f"{1000 * seconds['track'] / max(frames['read'], 1):.0f} ms a frame to track, "
-        f"{seconds['loops']:.1f} s for loops\n"
+        f"{frames['posed']} of {frames['read']} frames placed; without a pose: {_dropped(report)}\n{compared}{how}"
         f"{folder / 'preview.png'}  {folder / 'trajectory.txt'}  {folder / 'cloud.ply'}"
+    )
+
+
+def _by_odometry(report: Mapping[str, Any]) -> str:
+    frames, seconds = report["frames"]["read"], report["seconds"]
+    return (
+        f"{report['keyframes']} keyframes, {report['loops']} loops, {report['points']} points; "
+        f"{1000 * seconds['track'] / max(frames, 1):.0f} ms a frame to track, {seconds['loops']:.1f} s for loops\n"
+    )
+
+
+def _by_structure(report: Mapping[str, Any]) -> str:
+    seconds, camera = report["seconds"], report["intrinsics"]
+    return (
+        f"{report['points']} points; scale: {report['scale']}\n"
+        f"intrinsics {'given' if camera['known'] else 'estimated'}: fx {camera['fx']:.1f}, fy {camera['fy']:.1f}, "
+        f"cx {camera['cx']:.1f}, cy {camera['cy']:.1f}; points are seen within {report['reprojection_px']:.2f} px, "
+        f"{100 * report['depth_share']:.0f} % of the pixels have depth\n"
+        f"{seconds['read']:.0f} s to read, {seconds['structure']:.0f} s for poses, {seconds['depth']:.0f} s for depth\n"
     )
 
 

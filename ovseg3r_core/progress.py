@@ -1,5 +1,8 @@
 """The progress bar of long work."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -14,3 +17,15 @@ def progress_bar(console: Console) -> Progress:
         TimeRemainingColumn(),
     )
     return Progress(*columns, console=console, transient=True)
+
+
+@contextmanager
+def telling(console: Console) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for work of several steps: call it with the step, how much of it is done, and of how much (0: unknown)."""
+    with progress_bar(console) as progress:
+        task = progress.add_task("", total=None)
+
+        def tell(step: str, done: int, total: int) -> None:
+            progress.update(task, description=step, completed=done, total=total or None)
+
+        yield tell

@@ -2,6 +2,7 @@
 
 import resource
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -102,8 +103,7 @@ def write_run(
     start: float,
     choice: SegmenterChoice,
     on_points: OnPoints | None = None,
-    *,
-    scale_known: bool = True,
+    origin: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Write every file of the contract.
 
@@ -111,7 +111,7 @@ def write_run(
         snapshot: the map that `perception` ended with.
         start: when the run began, by `time.perf_counter`.
         choice: the segmenter that took part, or why none did.
-        scale_known: whether the map's lengths are metres.
+        origin: what the report also says: whose poses they were, and whether the scale is known.
 
     Returns:
         The content of `report.json`.
@@ -120,7 +120,7 @@ def write_run(
         write_outputs(folder, snapshot, namer, perception.memory())
         if on_points:
             write_on_points(folder, on_points.scene, snapshot, namer, on_points.xyz)
-    report = report_of(perception, snapshot, namer, time.perf_counter() - start, choice) | {"scale_known": scale_known}
+    report = report_of(perception, snapshot, namer, time.perf_counter() - start, choice) | dict(origin or {})
     write_json(folder / "report.json", report)
     return report
 

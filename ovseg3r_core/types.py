@@ -33,6 +33,17 @@ class Camera:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ColorFrame:
+    """One time-stamped image from an unknown place, without depth."""
+
+    index: int
+    stamp_s: float
+    color: UInt8[ndarray, "height width 3"]
+    camera: Camera | None
+    """None where nobody knows the intrinsics; the image may then have lens distortion left."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class RgbdFrame:
     """One time-stamped observation from an unknown place: colour, depth registered to it, and intrinsics."""
 
@@ -44,6 +55,10 @@ class RgbdFrame:
     camera: Camera
     sensor: str = "camera"
     """Which of the robot's cameras it came from."""
+
+    def without_depth(self) -> ColorFrame:
+        """The image alone."""
+        return ColorFrame(index=self.index, stamp_s=self.stamp_s, color=self.color, camera=self.camera)
 
     def posed(self, T_map_camera: Float64[ndarray, "4 4"]) -> "Frame":
         """The same observation from a known place."""

@@ -11,7 +11,8 @@ from scenes import BOX_ROOM, Solid, camera, look_at, render
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.geometry import back_project, transform
 from ovseg3r_core.sequences.folder import numbered
-from ovseg3r_core.types import Camera, Frame, RgbdFrame
+from ovseg3r_core.sequences.prefetch import without_depth
+from ovseg3r_core.types import Camera, ColorFrame, Frame, RgbdFrame
 
 CAMERA = camera(320, 240)
 
@@ -42,8 +43,18 @@ class Shots:
     def __len__(self) -> int:
         return len(self.frames)
 
+    @property
+    def has_depth(self) -> bool:
+        return True
+
     def read(self) -> Iterator[Frame | Rejected]:
         yield from self.frames
+
+    def read_poses(self) -> dict[int, Float64[ndarray, "4 4"]]:
+        return {it.index: it.T_map_camera for it in self.frames if isinstance(it, Frame) and self.has_poses}
+
+    def read_color(self) -> Iterator[ColorFrame | Rejected]:
+        return without_depth(self.read_unposed())
 
     def read_unposed(self) -> Iterator[RgbdFrame | Rejected]:
         known = ("index", "stamp_s", "color", "depth_m", "camera")

@@ -11,11 +11,12 @@ from speckled import Shots, blank, round_the_room, shoot
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.evaluation.trajectory_error import trajectory_error
 from ovseg3r_core.geometry import invert, pose_distance
-from ovseg3r_core.odometry.estimate import estimate_poses, with_estimate
+from ovseg3r_core.odometry.estimate import estimate_poses
 from ovseg3r_core.odometry.features import features_of, see
 from ovseg3r_core.odometry.loops import close_loops
 from ovseg3r_core.odometry.shape import fit, shape_of
 from ovseg3r_core.odometry.tracker import Tracker, familiar_places
+from ovseg3r_core.recovered import Recovered
 from ovseg3r_core.types import Frame
 
 POSES = round_the_room(40)
@@ -91,7 +92,8 @@ def test_a_lost_camera_gets_no_pose_and_is_found_when_it_comes_back():
     assert found.drops == {"lost": 5} and found.frames == 20
     metres, _ = pose_distance(found.poses[15], found.poses[2])
     assert metres < 0.02
-    posed = list(with_estimate(Shots(items), found).read())
+    recovered = Recovered(key="", poses=found.poses, stamps_s=found.stamps_s)
+    posed = list(recovered.of(Shots(items)).read())
     assert [isinstance(it, Frame) for it in posed] == [True] * 10 + [False] * 5 + [True] * 5
     assert isinstance(posed[10], Rejected) and posed[10].reason == "lost"
 

@@ -11,14 +11,18 @@ from speckled import Shots, blank, round_the_room, shoot, without_pose_files
 
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.cli import main
-from ovseg3r_core.odometry.choice import with_poses
+from ovseg3r_core.odometry.choice import Placed, Recovery, with_poses
 from ovseg3r_core.scene_files import read_cloud_ply
-from ovseg3r_core.sequences.sequence import open_sequence
+from ovseg3r_core.sequences.sequence import Recording, open_sequence
 from ovseg3r_core.sequences.trajectory_file import read_trajectory, write_trajectory
 from ovseg3r_core.synthetic.saving import save_camera, save_frame
 from ovseg3r_core.types import Frame
 
 POSES = round_the_room(12, 0, 30)
+
+
+def posed(recording: Recording, poses: str, folder: Path) -> Placed:
+    return with_poses(recording, poses, Console(quiet=True), Recovery(folder=folder, identity="it"))
 
 
 @pytest.fixture
@@ -46,6 +50,11 @@ def test_a_recording_becomes_a_trajectory_a_cloud_and_a_report(ovseg3r: Command,
     assert len(read_cloud_ply(tmp_path / "cloud.ply").xyz) == report["points"] > 1000
     assert len(read_trajectory(tmp_path / "trajectory.txt", 1.0)) == 12
     assert (tmp_path / "preview.png").stat().st_size > 10_000
+    placed = posed(open_sequence(folder), str(tmp_path), tmp_path / "unused")  # by the folder that this run left
+    found = [it for it in placed.sequence.read() if isinstance(it, Frame)]
+    assert len(found) == 12 and placed.scale_known and not (tmp_path / "unused").exists()
+    said = ovseg3r("reconstruct", folder, "--out", tmp_path, "--camera-height", 1.5)
+    assert said.code == 2 and "--from colour" in said.err
 
 
 def test_a_recording_without_poses_can_be_mapped_and_says_so(ovseg3r: Command, folder: Path, tmp_path: Path):
@@ -59,34 +68,37 @@ def test_a_recording_without_poses_can_be_mapped_and_says_so(ovseg3r: Command, f
     said = ovseg3r("reconstruct", bare, "--out", tmp_path / "out", "--json")
     report = json.loads(said.out)
     assert report["frames"]["posed"] == 12 and report["against_recorded_poses"] is None
-    posed = with_poses(recording, "auto", Console(quiet=True))
-    assert all(isinstance(it, Frame) for it in posed.read()) and len(posed) == 12 and posed.name == "bare"
+    placed = posed(recording, "auto", tmp_path)
+    assert placed.by == "odometry" and placed.scale_known and placed.sequence.name == "bare"
+    assert [isinstance(it, Frame) for it in placed.sequence.read()] == [True] * 12 == [True] * len(placed.sequence)
     with pytest.raises(ValueError, match="--poses odometry"):
-        with_poses(recording, "recorded", Console(quiet=True))
+        posed(recording, "recorded", tmp_path)
 
 
 def test_poses_of_a_file_are_taken_where_it_has_them(folder: Path, tmp_path: Path):
     recording, path = open_sequence(folder), tmp_path / "some.txt"
     recorded = [it for it in recording.read() if isinstance(it, Frame)]
-    assert [it.T_map_camera.tolist() for it in with_poses(recording, "auto", Console(quiet=True)).read()] == [
+    own = posed(recording, "auto", tmp_path).sequence.read()
+    assert [it.T_map_camera.tolist() for it in own if isinstance(it, Frame)] == [
         it.T_map_camera.tolist() for it in recorded
     ]
     shifted = {it.stamp_s: it.T_map_camera + np.eye(4, k=3) for it in recorded[:6]}
     write_trajectory(path, shifted)
-    items = list(with_poses(recording, str(path), Console(quiet=True)).read())
+    items = list(posed(recording, str(path), tmp_path).sequence.read())
     assert [isinstance(it, Frame) for it in items] == [True] * 6 + [False] * 6
     first = items[0]
     assert isinstance(first, Frame) and np.allclose(first.T_map_camera, shifted[recorded[0].stamp_s], atol=1e-8)
     path.write_text("nothing here\n")
     with pytest.raises(Rejected, match="holds no pose"):
-        with_poses(recording, str(path), Console(quiet=True))
+        posed(recording, str(path), tmp_path)
     with pytest.raises(ValueError, match="no such file"):
-        with_poses(recording, "nowhere.txt", Console(quiet=True))
+        posed(recording, "nowhere.txt", tmp_path)
 
 
 def test_a_camera_that_is_lost_most_of_the_way_is_a_warning(ovseg3r: Command, monkeypatch, tmp_path: Path):
     shots = Shots([shoot(POSES[0], 0), *[blank(i) for i in range(1, 6)]], has_poses=False)
     monkeypatch.setattr("ovseg3r_core.sequences.sequence.open_sequence", lambda *_: shots)
-    said = ovseg3r("reconstruct", "anything", "--out", tmp_path)
+    (tmp_path / "anything").touch()
+    said = ovseg3r("reconstruct", tmp_path / "anything", "--out", tmp_path / "out")
     assert said.code == 0 and "1 of 6 frames placed; without a pose: 5 lost" in said.out
     assert "lost most of the way" in said.err

@@ -8,6 +8,7 @@ From here on nobody can tell that no depth camera was there, except by `scale_kn
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,10 @@ from numpy import ndarray
 from ovseg3r_core.alignment import Similarity, fit_most, upright
 from ovseg3r_core.checks import Rejected, check_images, check_pose
 from ovseg3r_core.geometry import back_project
-from ovseg3r_core.sequences.folder import read_numbers
+from ovseg3r_core.sequences.folder import poses_of, read_numbers
 from ovseg3r_core.sequences.poses import Trajectory
-from ovseg3r_core.sequences.prefetch import or_reason, prefetch
-from ovseg3r_core.types import Camera, Frame, RgbdFrame
+from ovseg3r_core.sequences.prefetch import or_reason, prefetch, without_depth
+from ovseg3r_core.types import Camera, ColorFrame, Frame, RgbdFrame
 
 SCALE_FILE = "scale.txt"
 """One number: metres a unit of the reconstruction."""
@@ -64,6 +65,7 @@ class LearnedRecording:
     scale_known: bool
     """Whether its lengths are metres."""
     has_poses: bool = True
+    has_depth: bool = True
 
     def __len__(self) -> int:
         return len(self.views)
@@ -75,6 +77,14 @@ class LearnedRecording:
     def read_unposed(self) -> Iterator[RgbdFrame | Rejected]:
         """The same without poses."""
         return prefetch(or_reason(self._images), self.views)
+
+    def read_poses(self) -> dict[int, Float64[ndarray, "4 4"]]:
+        """T_map_camera by frame index."""
+        return poses_of((view.index, partial(self._pose, view)) for view in self.views)
+
+    def read_color(self) -> Iterator[ColorFrame | Rejected]:
+        """The images alone."""
+        return without_depth(self.read_unposed())
 
     def at(self, frames: slice) -> "LearnedRecording":
         """Some of the frames, in the same map."""
@@ -108,7 +118,10 @@ class LearnedRecording:
         return replace(self, to_map=found.similarity, scale_known=True)
 
     def _frame(self, view: NetworkView) -> Frame:
-        return self._images(view).posed(check_pose(self.to_map.pose(view.T_world_camera)))
+        return self._images(view).posed(self._pose(view))
+
+    def _pose(self, view: NetworkView) -> Float64[ndarray, "4 4"]:
+        return check_pose(self.to_map.pose(view.T_world_camera))
 
     def _images(self, view: NetworkView) -> RgbdFrame:
         seen = view.see()

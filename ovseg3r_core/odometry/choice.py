@@ -1,38 +1,127 @@
-"""Whose poses a recording is mapped with: its own, those of odometry, or those of a file."""
+"""Whose poses a recording is mapped with, and whose depth: its own, what was recovered of it, or those of a file."""
 
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rich.console import Console
 
+from ovseg3r_core.atomic import make_folder
 from ovseg3r_core.learned.recording import LearnedRecording
-from ovseg3r_core.odometry.estimate import PosedRecording, estimate_poses, with_estimate
-from ovseg3r_core.progress import progress_bar
-from ovseg3r_core.sequences.sequence import Recording, Sequence
+from ovseg3r_core.odometry.estimate import PosedRecording, estimate_poses
+from ovseg3r_core.photogrammetry.from_color import ColorConfig, Tell, recover_from_color, scale_of
+from ovseg3r_core.photogrammetry.metric import Scale
+from ovseg3r_core.progress import telling
+from ovseg3r_core.recovered import FILE, Recovered, load_recovered
+from ovseg3r_core.sequences.sequence import Recording, Sequence, scale_known
 from ovseg3r_core.sequences.trajectory_file import check_trajectory
 
 
-def with_poses(recording: Recording, poses: str, console: Console) -> Sequence:
-    """The recording with the poses asked for: `auto`, `recorded`, `odometry`, or a trajectory file in the TUM format.
+@dataclass(frozen=True, kw_only=True)
+class Recovery:
+    """How to find what a recording lacks, and where to keep it."""
+
+    folder: Path
+    """What was found is kept here, and not sought again for the same inputs and settings."""
+    identity: str
+    """Of the recording, as `sequences.identity` gives it."""
+    scale: Scale = field(default_factory=Scale)
+    """For recordings without depth."""
+    color: ColorConfig = field(default_factory=ColorConfig)
+    device: str = "cpu"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placed:
+    """A recording whose every frame has a pose and depth, or a reason why not."""
+
+    sequence: Sequence
+    by: str
+    """Where the poses are from: recorded, odometry, colour, or a file's name."""
+    scale_known: bool = True
+    """Whether its unit is the metre."""
+
+
+def with_poses(recording: Recording, poses: str, console: Console, recovery: Recovery) -> Placed:
+    """The recording with the poses asked for, and depth where it has none.
+
+    Args:
+        poses: `auto` (recorded, else whatever the images give), `recorded`, `odometry` (of colour and depth), `colour`
+            (of images alone; recorded poses without depth tell its scale and place), a trajectory file in the TUM
+            format, or the folder of an earlier reconstruction.
 
     Raises:
         ValueError: there are no recorded poses, or no such file; nothing can be tracked.
     """
     if poses == "auto":
-        poses = "recorded" if recording.has_poses else "odometry"
+        poses = "colour" if not recording.has_depth else "recorded" if recording.has_poses else "odometry"
     if poses == "recorded":
-        if not recording.has_poses:
-            raise ValueError(f"{recording.name} has no poses: give --poses odometry, or a trajectory file")
-        return recording
-    if poses == "odometry":
-        with progress_bar(console) as progress:
-            task = progress.add_task("where the camera was", total=len(recording))
-            estimate = estimate_poses(recording, on_frame=lambda: progress.advance(task))
-        console.print(f"odometry placed {len(estimate.poses)} of {estimate.frames} frames", highlight=False)
-        return with_estimate(recording, estimate)
+        if not recording.has_poses or not recording.has_depth:
+            lacks = "poses" if not recording.has_poses else "depth"
+            raise ValueError(f"{recording.name} has no {lacks}: give --poses odometry or colour, or a trajectory file")
+        return Placed(sequence=recording, by=poses, scale_known=scale_known(recording))
+    if poses in ("odometry", "colour"):
+        if poses == "colour" and recording.has_poses and not recording.has_depth:
+            recovery = replace(recovery, scale=scale_of(recording, positions_from="recorded"))
+        with telling(console) as tell:
+            found = recover(recording, recovery, from_color=poses == "colour", tell=tell)
+        taken = f"{len(found.poses)} of {found.report['frames']['read']} frames"
+        console.print(f"poses of {taken} by {poses}; scale known: {found.scale_known}", highlight=False)
+        return Placed(sequence=found.of(recording), by=poses, scale_known=found.scale_known)
     path = Path(poses)
+    if (path / FILE).is_file():
+        found = load_recovered(path)
+        return Placed(sequence=found.of(recording), by=poses, scale_known=found.scale_known)
     if not path.is_file():
-        raise ValueError(f"--poses {poses}: no such file; give auto, recorded, odometry, or a trajectory file")
+        raise ValueError(
+            f"--poses {poses}: no such file; give auto, recorded, odometry, colour, a trajectory file, or the --out of "
+            "`ovseg3r reconstruct`"
+        )
+    if not recording.has_depth:
+        raise ValueError(
+            f"{recording.name} has no depth, so a trajectory alone does not do: give it to `ovseg3r reconstruct "
+            f"--scale-from {poses}` and then --poses the --out of that"
+        )
     trajectory = check_trajectory(path)
     if isinstance(recording, LearnedRecording):  # its depth fits its own poses alone, and has their unit
-        return recording.aligned_to(trajectory)
-    return PosedRecording(recording=recording, pose=lambda index, stamp_s: trajectory.at(round(stamp_s * 1e9)))
+        return Placed(sequence=recording.aligned_to(trajectory), by=poses)
+    posed = PosedRecording(recording=recording, pose=lambda index, stamp_s: trajectory.at(round(stamp_s * 1e9)))
+    return Placed(sequence=posed, by=poses)
+
+
+def recover(
+    recording: Recording,
+    recovery: Recovery,
+    *,
+    from_color: bool,
+    tell: Tell = lambda *_: None,
+) -> Recovered:
+    """Find the poses of a recording, and its depth where that is asked for; what an earlier run found is kept.
+
+    Raises:
+        ValueError: nothing can be tracked, or the images do not tell where they were taken from.
+    """
+    key = f"{recovery.identity} {recovery.color} {recovery.scale.key}" if from_color else recovery.identity
+    if (recovery.folder / FILE).is_file() and (kept := load_recovered(recovery.folder)).key == key:
+        return kept
+    if from_color:
+        return recover_from_color(
+            recording, recovery.folder, key, recovery.color, recovery.scale, device=recovery.device, tell=tell
+        )
+    if not recording.has_depth:
+        raise ValueError(f"{recording.name} has no depth: give --from colour, or --poses colour")
+    return _by_odometry(recording, recovery.folder, key, tell)
+
+
+def _by_odometry(recording: Recording, folder: Path, key: str, tell: Tell) -> Recovered:
+    make_folder(folder)
+    read = iter(range(1, len(recording) + 2))
+    estimate = estimate_poses(recording, on_frame=lambda: tell("where the camera was", next(read), len(recording)))
+    recovered = Recovered(
+        key=key,
+        poses=estimate.poses,
+        stamps_s=estimate.stamps_s,
+        scale_known=scale_known(recording),
+        report={"from": "colour and depth"} | estimate.report(),
+    )
+    recovered.save(folder)
+    return recovered

@@ -15,7 +15,7 @@ from ovseg3r_core.odometry.loops import close_loops
 from ovseg3r_core.odometry.shape import Shape
 from ovseg3r_core.odometry.tracker import OdometryKeyframe, Tracker, TrackerConfig
 from ovseg3r_core.sequences.prefetch import or_reason
-from ovseg3r_core.sequences.sequence import Recording, scale_known
+from ovseg3r_core.sequences.sequence import Recording
 from ovseg3r_core.stopwatch import Stopwatch
 from ovseg3r_core.types import Frame, RgbdFrame
 
@@ -110,11 +110,6 @@ class PosedRecording:
         """The recording's."""
         return self.recording.name
 
-    @property
-    def scale_known(self) -> bool:
-        """Whether its lengths are metres."""
-        return scale_known(self.recording)
-
     def __len__(self) -> int:
         return len(self.recording)
 
@@ -124,14 +119,3 @@ class PosedRecording:
 
     def _posed(self, frame: RgbdFrame) -> Frame:
         return frame.posed(self.pose(frame.index, frame.stamp_s))
-
-
-def with_estimate(recording: Recording, estimate: Estimate) -> PosedRecording:
-    """The recording with estimated poses; frames without one are rejected as `lost`."""
-
-    def pose(index: int, stamp_s: float) -> Float64[ndarray, "4 4"]:
-        if index not in estimate.poses:
-            raise Rejected("lost", f"frame {index} at {stamp_s:.3f} s: the camera's place is not known")
-        return estimate.poses[index]
-
-    return PosedRecording(recording=recording, pose=pose)

@@ -86,7 +86,7 @@ def undistort(color: ndarray, depth: ndarray, calibration: Calibration) -> tuple
 
 
 def undistort_color(color: ndarray, calibration: Calibration) -> ndarray:
-    """The colour half of `undistort`."""
+    """The colour half of `undistort`; also of a grey image."""
     return _undistorted(color, calibration, cv2.INTER_LINEAR)
 
 

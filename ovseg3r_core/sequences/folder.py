@@ -3,7 +3,9 @@
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +13,11 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from ovseg3r_core.checks import Rejected, check_images, check_pose
-from ovseg3r_core.sequences.calibration import TUM_CAMERAS, Calibration, resample, undistort
+from ovseg3r_core.sequences.calibration import TUM_CAMERAS, Calibration, resample, undistort, undistort_color
 from ovseg3r_core.sequences.images import read_color, read_depth
-from ovseg3r_core.sequences.prefetch import or_reason, prefetch
+from ovseg3r_core.sequences.prefetch import or_reason, prefetch, without_depth
 from ovseg3r_core.sequences.registration import DepthCamera, Extrinsics, to_color
-from ovseg3r_core.types import Frame, RgbdFrame
+from ovseg3r_core.types import ColorFrame, Frame, RgbdFrame
 
 _NOMINAL_RATE_HZ = 30.0
 
@@ -41,7 +43,8 @@ class FolderSequence:
 
     name: str
     files: tuple[FrameFiles, ...]
-    calibration: Calibration
+    calibration: Calibration | None
+    """None where there is no depth, and nobody knows the camera."""
     depth_unit_m: float = 0.001
     depth_calibration: Calibration | None = None
     """The depth camera's own, where it differs: colour of another size is then resampled to its grid."""
@@ -64,13 +67,37 @@ class FolderSequence:
         """The same without poses, which need not be there."""
         return prefetch(or_reason(self._images), self.files)
 
+    def read_poses(self) -> dict[int, Float64[ndarray, "4 4"]]:
+        """T_map_camera by frame index, of the frames that have one; no image is read."""
+        return poses_of((files.index, partial(self._pose, files)) for files in self.files if files.pose)
+
+    @property
+    def has_depth(self) -> bool:
+        """Whether the recording has depth images."""
+        return any(files.depth is not None for files in self.files)
+
+    def read_color(self) -> Iterator[ColorFrame | Rejected]:
+        """The images alone, as they are beside their depth where there is depth."""
+        return without_depth(self.read_unposed()) if self.has_depth else prefetch(or_reason(self._color), self.files)
+
+    def _color(self, files: FrameFiles) -> ColorFrame:
+        color, camera = read_color(files.color), None
+        if self.calibration:
+            camera = self.calibration.camera(color.shape[1], color.shape[0])
+            color = undistort_color(color, self.calibration)
+        return ColorFrame(index=files.index, stamp_s=files.stamp_s, color=color, camera=camera)
+
     def _frame(self, files: FrameFiles) -> Frame:
+        T_map_camera = self._pose(files)
+        return self._images(files).posed(T_map_camera)
+
+    def _pose(self, files: FrameFiles) -> Float64[ndarray, "4 4"]:
         if files.pose is None:
             raise Rejected("no_pose", f"{files.color}: the recording has no poses")
-        return self._images(files).posed(of_color(files.pose(), self.extrinsics))
+        return of_color(files.pose(), self.extrinsics)
 
     def _images(self, files: FrameFiles) -> RgbdFrame:
-        if files.depth is None:
+        if files.depth is None or self.calibration is None:
             raise Rejected("no_depth", f"{files.color}: no depth image was taken at {files.stamp_s:.3f} s")
         return registered_images(
             index=files.index,
@@ -131,6 +158,17 @@ def registered_images(
 def of_color(T_map_device: Float64[ndarray, "4 4"], extrinsics: Extrinsics | None) -> Float64[ndarray, "4 4"]:
     """The colour camera's pose from that of its device."""
     return T_map_device if extrinsics is None else T_map_device @ extrinsics.T_device_color
+
+
+def poses_of(
+    sources: Iterable[tuple[int, Callable[[], Float64[ndarray, "4 4"]]]],
+) -> dict[int, Float64[ndarray, "4 4"]]:
+    """The poses that can be had, by frame index."""
+    poses = {}
+    for index, pose in sources:
+        with suppress(Rejected):
+            poses[index] = pose()
+    return poses
 
 
 def nominal_stamp_s(number: int) -> float:

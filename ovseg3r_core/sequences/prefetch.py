@@ -6,6 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from ovseg3r_core.checks import Rejected
+from ovseg3r_core.types import ColorFrame, RgbdFrame
 
 Item = TypeVar("Item")
 Loaded = TypeVar("Loaded")
@@ -30,6 +31,11 @@ def prefetch(
         finally:  # the caller stopped early: what has not begun need not be done
             for future in pending:
                 future.cancel()
+
+
+def without_depth(frames: Iterable[RgbdFrame | Rejected]) -> Iterator[ColorFrame | Rejected]:
+    """The images of frames alone."""
+    return map(or_reason(RgbdFrame.without_depth), frames)
 
 
 def or_reason(load: Callable[[Item], Loaded]) -> Callable[[Item | Rejected], Loaded | Rejected]:

@@ -42,7 +42,7 @@ def open_replica(path: Path, frames: slice) -> FolderSequence:
             index=index,
             stamp_s=nominal_stamp_s(number),
             color=color.get(number, results / f"frame{number:06d}{suffix_of(color)}"),
-            depth=depth.get(number, results / f"depth{number:06d}.png"),
+            depth=depth.get(number, results / f"depth{number:06d}.png") if depth else None,
             pose=partial(_pose, traj, lines, number),
         )
         for index, number in enumerate(sorted(color.keys() | depth.keys()))

@@ -4,8 +4,12 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
+
+from jaxtyping import Float64
+from numpy import ndarray
 
 from ovseg3r_core.checks import Rejected, check_images, check_pose
 from ovseg3r_core.sequences.bag_index import MAX_IMAGE_SKEW_S, BagIndex, Pair, find_topics, read_index
@@ -13,9 +17,10 @@ from ovseg3r_core.sequences.bag_messages import read_image
 from ovseg3r_core.sequences.bag_storage import STORAGE_SUFFIXES, Bag
 from ovseg3r_core.sequences.bag_topics import CameraTopics
 from ovseg3r_core.sequences.calibration import undistort
-from ovseg3r_core.sequences.prefetch import or_reason, prefetch
+from ovseg3r_core.sequences.folder import poses_of
+from ovseg3r_core.sequences.prefetch import or_reason, prefetch, without_depth
 from ovseg3r_core.sequences.registration import DepthCamera, place_of_depth, to_color
-from ovseg3r_core.types import Frame, RgbdFrame
+from ovseg3r_core.types import ColorFrame, Frame, RgbdFrame
 
 NEEDS = (
     "a rosbag2 folder or a .mcap or .db3 file with colour and depth images (raw or compressed), CameraInfo, of "
@@ -103,6 +108,19 @@ class RosbagSequence:
         """The same without poses, which need not be there."""
         return self._read(self._images)
 
+    def read_poses(self) -> dict[int, Float64[ndarray, "4 4"]]:
+        """T_map_camera by frame index, of the frames that have one."""
+        return poses_of((pair.index, partial(self._pose, pair)) for pair in self._pairs)
+
+    @property
+    def has_depth(self) -> bool:
+        """Bags without depth are refused when they are opened."""
+        return True
+
+    def read_color(self) -> Iterator[ColorFrame | Rejected]:
+        """The images alone."""
+        return without_depth(self.read_unposed())
+
     def _read(self, load: Callable[[_RawPair], Loaded]) -> Iterator[Loaded | Rejected]:
         yield from prefetch(or_reason(self._named(load)), self._raw_pairs())
         if self._bag.damage is not None:
@@ -143,13 +161,16 @@ class RosbagSequence:
 
         return loaded
 
-    def _frame(self, raw: _RawPair) -> Frame:
+    def _pose(self, pair: Pair) -> Float64[ndarray, "4 4"]:
         if self._map_frame is None:
             raise Rejected(
                 "no_pose", f"no transform on /tf or /tf_static tells where the camera's frame {self._camera_frame} is"
             )
-        T_map_camera = self._index.tf.lookup(self._map_frame, self._camera_frame, raw.pair.stamp_ns)
-        return self._images(raw).posed(check_pose(T_map_camera))
+        return check_pose(self._index.tf.lookup(self._map_frame, self._camera_frame, pair.stamp_ns))
+
+    def _frame(self, raw: _RawPair) -> Frame:
+        T_map_camera = self._pose(raw.pair)
+        return self._images(raw).posed(T_map_camera)
 
     def _images(self, raw: _RawPair) -> RgbdFrame:
         stamp_ns = raw.pair.stamp_ns

@@ -27,9 +27,9 @@ NEEDS = (
 
 
 def recognises(path: Path) -> bool:
-    """Whether the folder has a ScanNet export's parts; poses may be missing."""
+    """Whether the folder has a ScanNet export's parts; poses and depth may be missing."""
     color, depth, pose, intrinsic = ((path / part).is_dir() for part in ("color", "depth", "pose", "intrinsic"))
-    return color and depth and (pose or intrinsic)
+    return color and (intrinsic or (depth and pose))
 
 
 def open_scannet(path: Path, frames: slice) -> FolderSequence:
@@ -47,7 +47,7 @@ def open_scannet(path: Path, frames: slice) -> FolderSequence:
             index=index,
             stamp_s=nominal_stamp_s(number),
             color=color.get(number, path / "color" / f"{number}{suffix_of(color)}"),
-            depth=depth.get(number, path / "depth" / f"{number}.png"),
+            depth=depth.get(number, path / "depth" / f"{number}.png") if depth else None,
             pose=partial(read_pose, path / "pose" / f"{number}.txt") if posed else None,
         )
         for index, number in enumerate(sorted(color.keys() | depth.keys()))

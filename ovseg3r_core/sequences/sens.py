@@ -11,6 +11,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,11 +21,11 @@ from numpy import ndarray
 
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.sequences.calibration import Calibration
-from ovseg3r_core.sequences.folder import nominal_stamp_s, of_color, pose_from_numbers, registered_images
+from ovseg3r_core.sequences.folder import nominal_stamp_s, of_color, pose_from_numbers, poses_of, registered_images
 from ovseg3r_core.sequences.images import NO_READING, decode_color
-from ovseg3r_core.sequences.prefetch import or_reason, prefetch
+from ovseg3r_core.sequences.prefetch import or_reason, prefetch, without_depth
 from ovseg3r_core.sequences.registration import Extrinsics, read_extrinsics
-from ovseg3r_core.types import Frame, RgbdFrame
+from ovseg3r_core.types import ColorFrame, Frame, RgbdFrame
 
 NEEDS = "one .sens file (version 4, JPEG or PNG colour, deflated or plain 16-bit depth), or a folder with one"
 
@@ -111,9 +112,26 @@ class SensSequence:
         """The same without their poses."""
         return prefetch(or_reason(self._images), self.packed)
 
+    def read_poses(self) -> dict[int, Float64[ndarray, "4 4"]]:
+        """T_map_camera by frame index, of the frames that have one."""
+        whole = [packed for packed in self.packed if not isinstance(packed, Rejected)]
+        return poses_of((it.index, partial(self._pose, it)) for it in whole)
+
+    @property
+    def has_depth(self) -> bool:
+        """The format has it for every frame."""
+        return True
+
+    def read_color(self) -> Iterator[ColorFrame | Rejected]:
+        """The images alone."""
+        return without_depth(self.read_unposed())
+
     def _frame(self, packed: PackedFrame) -> Frame:
-        T_map_device = pose_from_numbers(packed.pose, self._name(packed))
-        return self._images(packed).posed(of_color(T_map_device, self.header.extrinsics))
+        T_map_camera = self._pose(packed)
+        return self._images(packed).posed(T_map_camera)
+
+    def _pose(self, packed: PackedFrame) -> Float64[ndarray, "4 4"]:
+        return of_color(pose_from_numbers(packed.pose, self._name(packed)), self.header.extrinsics)
 
     def _images(self, packed: PackedFrame) -> RgbdFrame:
         name = self._name(packed)

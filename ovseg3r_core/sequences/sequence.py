@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from jaxtyping import Float64
+from numpy import ndarray
+
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.learned import mast3r_slam, vggt
-from ovseg3r_core.sequences import replica, rosbag, scannet, sens, seven_scenes, tum
-from ovseg3r_core.types import Frame, RgbdFrame
+from ovseg3r_core.sequences import image_folder, replica, rosbag, scannet, sens, seven_scenes, tum, video
+from ovseg3r_core.types import ColorFrame, Frame, RgbdFrame
 
 
 @runtime_checkable
@@ -41,8 +44,21 @@ class Recording(Sequence, Protocol):
         """Whether it tells where the camera was."""
         ...
 
+    def read_poses(self) -> dict[int, Float64[ndarray, "4 4"]]:
+        """T_map_camera by frame index, of the frames that have one; no image is read."""
+        ...
+
+    @property
+    def has_depth(self) -> bool:
+        """Whether it has depth images."""
+        ...
+
     def read_unposed(self) -> Iterator[RgbdFrame | Rejected]:
         """The same frames without poses."""
+        ...
+
+    def read_color(self) -> Iterator[ColorFrame | Rejected]:
+        """The same frames without depth and poses."""
         ...
 
 
@@ -72,6 +88,8 @@ FORMATS = (
         recognises=mast3r_slam.recognises,
         open=mast3r_slam.open_mast3r_slam,
     ),
+    Format(name="video", needs=video.NEEDS, recognises=video.recognises, open=video.open_video),
+    Format(name="images", needs=image_folder.NEEDS, recognises=image_folder.recognises, open=image_folder.open_images),
 )
 
 

@@ -57,7 +57,7 @@ def _files(folder: Path, *, first_index: int) -> list[FrameFiles]:
                 index=index,
                 stamp_s=nominal_stamp_s(index),
                 color=color.get(number, folder / f"{stem}.color{suffix_of(color)}"),
-                depth=depth.get(number, folder / f"{stem}.depth.png"),
+                depth=depth.get(number, folder / f"{stem}.depth.png") if depth else None,
                 pose=partial(read_pose, folder / f"{stem}.pose.txt") if posed else None,
             )
         )

@@ -13,9 +13,9 @@ from ovseg3r_core.sequences.folder import FolderSequence, FrameFiles, read_calib
 from ovseg3r_core.sequences.trajectory_file import read_rows, read_trajectory
 
 NEEDS = (
-    "rgb.txt and depth.txt (time, file), groundtruth.txt (time tx ty tz qx qy qz qw) if there are poses; intrinsics by "
-    "freiburg1, 2 or 3 in the folder's name, or from calibration.txt (fx fy cx cy [k1 k2 p1 p2 k3]) or "
-    "camera-intrinsics.txt (3x3)"
+    "rgb.txt and, if there is depth, depth.txt (time, file), groundtruth.txt (time tx ty tz qx qy qz qw) if there are "
+    "poses; intrinsics by freiburg1, 2 or 3 in the folder's name, or from calibration.txt (fx fy cx cy "
+    "[k1 k2 p1 p2 k3]) or camera-intrinsics.txt (3x3)"
 )
 _MAX_IMAGE_SKEW_S = 0.02
 _MAX_POSE_GAP_S = 0.1  # the motion capture runs at 100 Hz: a longer gap is a camera it lost
@@ -26,13 +26,14 @@ logger = logging.getLogger(__name__)
 
 
 def recognises(path: Path) -> bool:
-    """Whether the folder lists its colour and depth images as TUM does."""
-    return (path / "rgb.txt").is_file() and (path / "depth.txt").is_file()
+    """Whether the folder lists its colour images as TUM does; depth may be missing."""
+    return (path / "rgb.txt").is_file()
 
 
 def open_tum(path: Path, frames: slice) -> FolderSequence:
     """Open one recording: each colour image with the nearest depth image and the pose in between two samples."""
-    color, depth = read_rows(path / "rgb.txt", words=2), read_rows(path / "depth.txt", words=2)
+    color = read_rows(path / "rgb.txt", words=2)
+    depth = read_rows(path / "depth.txt", words=2) if (path / "depth.txt").exists() else []
     stamps_ns, depth_ns = (np.array([row[0] for row in rows], dtype=np.int64) for rows in (color, depth))
     partner = associate(stamps_ns, depth_ns, _MAX_IMAGE_SKEW_S)
     poses = path / "groundtruth.txt"
@@ -50,12 +51,12 @@ def open_tum(path: Path, frames: slice) -> FolderSequence:
     return FolderSequence(
         name=path.resolve().name,
         files=tuple(files[frames]),
-        calibration=_calibration(path),
+        calibration=_calibration(path, guess=bool(depth)),
         depth_unit_m=_DEPTH_UNIT_M,
     )
 
 
-def _calibration(path: Path) -> Calibration:
+def _calibration(path: Path, *, guess: bool) -> Calibration | None:
     if (path / "camera-intrinsics.txt").exists():
         return read_calibration(path / "camera-intrinsics.txt", path / "camera-distortion.txt")
     if (path / "calibration.txt").exists():
@@ -63,6 +64,8 @@ def _calibration(path: Path) -> Calibration:
     for name, calibration in TUM_CAMERAS.items():
         if name in path.resolve().name or name.replace("freiburg", "fr") in path.resolve().name:
             return calibration
+    if not guess:
+        return None
     logger.warning("%s names no freiburg camera and has no calibration.txt: taking fx = fy = 525", path)
     return _ROS_DEFAULT
 

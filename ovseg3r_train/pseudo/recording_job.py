@@ -18,9 +18,10 @@ from rich.console import Console
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.devices import pick_device
 from ovseg3r_core.masks.proposer import MaskProposer
-from ovseg3r_core.odometry.choice import with_poses
+from ovseg3r_core.odometry.choice import Recovery, with_poses
 from ovseg3r_core.run import config_of
-from ovseg3r_core.sequences.sequence import open_sequence, scale_known
+from ovseg3r_core.sequences.identity import identity
+from ovseg3r_core.sequences.sequence import open_sequence
 from ovseg3r_core.stopwatch import Stopwatch
 from ovseg3r_core.views import View
 from ovseg3r_train.make_scenes import Split, file_name
@@ -31,6 +32,7 @@ from ovseg3r_train.reconstruct import Reconstruction, fuse, lift_onto, masked_vi
 from ovseg3r_train.scene import LabelledScene
 
 MASKS = "masks"
+_RECOVERED = "reconstruction"  # poses and depth that a recording lacks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,12 +75,19 @@ class RecordingJob:
         """Where the masks of the recording's keyframes are kept, whatever part of it is read."""
         return self.folder / MASKS / self.title
 
+    @property
+    def identity(self) -> str:
+        """Of the recording and the part of it that is read."""
+        return identity(self.recording, self.format, frame_slice(self.frames))
+
     def name(self, masks: str) -> str:
         """The name of the scene with the masks of one teacher."""
         return f"{self.world}-{file_name(masks)}"
 
     def tidy(self, done: bool) -> None:
         """Remove the masks once they are lifted, unless they are kept; a job that was cut goes on with them."""
+        if done:
+            shutil.rmtree(self.kept / _RECOVERED, ignore_errors=True)
         if done and not self.keep_masks:
             for source in self.masks:
                 shutil.rmtree(kept_masks(self.kept, source), ignore_errors=True)
@@ -97,12 +106,14 @@ def make(job: RecordingJob, sources: Sequence[str]) -> Iterator[tuple[str, Label
     teachers = {source: teacher(source, job.title, job.kept, alone=job.alone, device=device) for source in sources}
     recording, clock = open_sequence(job.recording, job.format, frame_slice(job.frames)), Stopwatch()
     with clock("poses"):
-        sequence = with_poses(recording, job.poses, Console(quiet=True))
+        recovery = Recovery(folder=job.kept / _RECOVERED, identity=job.identity, device=device)
+        placed = with_poses(recording, job.poses, Console(quiet=True), recovery)
+    sequence = placed.sequence
     with clock("fuse"):
         reconstruction = fuse(sequence, config_of(online=False, voxel_size_m=job.voxel_size_m))
     for source, proposer in teachers.items():
         scene = _labelled(job, source, reconstruction, proposer, clock.seconds["fuse"], len(sequence))
-        yield source, replace(scene, facts={**scene.facts, "scale_known": scale_known(sequence)})
+        yield source, replace(scene, facts={**scene.facts, "scale_known": placed.scale_known})
 
 
 def frame_slice(text: str) -> slice:

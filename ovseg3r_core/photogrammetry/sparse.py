@@ -1,0 +1,189 @@
+"""Structure from motion: where images were taken from, and the points that they share, by COLMAP (pycolmap)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any
+
+import numpy as np
+from jaxtyping import Float64, Int64
+from numpy import ndarray
+
+from ovseg3r_core.config import Within, check_ranges
+from ovseg3r_core.photogrammetry.selection import Selection
+from ovseg3r_core.sequences.calibration import Calibration
+
+_MODEL_KNOWN, _MODEL_UNKNOWN = "PINHOLE", "SIMPLE_RADIAL"
+_CORNER_PX = 0.5  # COLMAP counts pixels from the corner of the first one, we from its centre
+
+
+@dataclass(frozen=True, kw_only=True)
+class SparseConfig:
+    """How structure from motion is done."""
+
+    features: Annotated[int, Within(100, 20_000)] = 2048
+    """SIFT points an image at most."""
+    exhaustive_up_to: Annotated[int, Within(0, 10_000)] = 60
+    """Of so few images every pair is matched; of more each with the ten that follow and with some far ahead."""
+    fewest: Annotated[int, Within(2, 1000)] = 3
+    """Images that a reconstruction has at least."""
+    tracks_an_image: Annotated[int, Within(10, 100_000)] = 300
+    """Points that images are placed by, each seen in several; more cost time and gain nothing."""
+    threads: Annotated[int, Within(1, 1024)] = 1
+    """Threads of COLMAP."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        check_ranges(self)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SparseModel:
+    """Cameras and points of one reconstruction, in a frame and a unit of its own."""
+
+    poses: dict[int, Float64[ndarray, "4 4"]]
+    """T_model_camera by frame index, of the images that found their place."""
+    xyz: Float64[ndarray, "points 3"]
+    seen: dict[int, Int64[ndarray, " _"]]
+    """Which points each of them sees."""
+    calibration: Calibration
+    """As it was given, or as the images tell."""
+    intrinsics_known: bool
+    reprojection_px: float
+    """Root mean square of how far points are seen from where they should be."""
+    focal_told: float
+    """What the images say the focal length is over what it was taken to be: 1 where intrinsics are right."""
+
+
+def load_pycolmap() -> ModuleType:
+    """The package; raises ImportError that says how to get it."""
+    try:
+        import pycolmap
+    except ImportError as error:
+        raise ImportError("a recording without depth needs pycolmap: pip install 'pycolmap>=4.2,<5'") from error
+    return pycolmap
+
+
+def structure_from_motion(
+    selection: Selection, folder: Path, config: SparseConfig, on_step: Callable[[str], object] = lambda _: None
+) -> SparseModel:
+    """Match the selected images and solve for cameras and points.
+
+    The database is left in `folder`; matching goes on from there if it was cut.
+
+    Raises:
+        ValueError: the images do not tell where they were taken from.
+    """
+    colmap = load_pycolmap()
+    _quiet(colmap)
+    colmap.set_random_seed(0)
+    database = folder / "database.db"
+    on_step("points of the images")
+    _extract(colmap, database, selection, config)
+    on_step("points that images share")
+    _match(colmap, database, len(selection.stamps_s), config)
+    on_step("cameras and points")
+    found = _solve(colmap, database, selection, folder, config)
+    if found is None or found.num_reg_images() < config.fewest:
+        placed = found.num_reg_images() if found else 0
+        raise ValueError(
+            f"{placed} of {len(selection.stamps_s)} images fit together: without depth, images must overlap, show "
+            "texture, and be taken from different places (a camera that only turns sees no depth)"
+        )
+    return _model(colmap, found, selection)
+
+
+def _extract(colmap: Any, database: Path, selection: Selection, config: SparseConfig) -> None:
+    reader, options = colmap.ImageReaderOptions(), colmap.FeatureExtractionOptions()
+    if (camera := selection.camera) is not None:
+        numbers = (camera.fx, camera.fy, camera.cx + _CORNER_PX, camera.cy + _CORNER_PX)
+        reader.camera_model, reader.camera_params = _MODEL_KNOWN, ",".join(repr(float(number)) for number in numbers)
+    else:
+        reader.camera_model = _MODEL_UNKNOWN
+    options.num_threads, options.sift.max_num_features = config.threads, config.features
+    colmap.extract_features(
+        database,
+        selection.folder,
+        image_names=[selection.path(index).name for index in selection.stamps_s],
+        camera_mode=colmap.CameraMode.SINGLE,
+        reader_options=reader,
+        extraction_options=options,
+    )
+
+
+def _match(colmap: Any, database: Path, images: int, config: SparseConfig) -> None:
+    options = colmap.FeatureMatchingOptions()
+    options.num_threads = config.threads
+    geometry = colmap.TwoViewGeometryOptions()
+    geometry.ransac.random_seed = 0
+    how = colmap.match_exhaustive if images <= config.exhaustive_up_to else colmap.match_sequential
+    how(database, matching_options=options, verification_options=geometry)
+
+
+def _solve(colmap: Any, database: Path, selection: Selection, folder: Path, config: SparseConfig) -> Any:
+    """The reconstruction with the most images; None where there is none."""
+    options = colmap.GlobalPipelineOptions()
+    options.num_threads, options.random_seed = config.threads, 0
+    options.mapper.track_required_tracks_per_view = config.tracks_an_image
+    adjust = options.mapper.bundle_adjustment
+    adjust.refine_focal_length = adjust.refine_extra_params = selection.camera is None
+    adjust.ceres.use_gpu = options.mapper.global_positioning.use_gpu = False
+    models = folder / "models"
+    models.mkdir(exist_ok=True)
+    try:
+        found = colmap.global_mapping(database, selection.folder, models, options)
+    except (ValueError, RuntimeError):
+        return None
+    return max(found.values(), key=lambda model: model.num_reg_images(), default=None)
+
+
+def _model(colmap: Any, found: Any, selection: Selection) -> SparseModel:
+    """Our own arrays of it, before the focal length is asked for once more."""
+    number = {point_id: i for i, point_id in enumerate(sorted(found.points3D))}
+    poses, seen = {}, {}
+    for image in found.images.values():
+        if not image.has_pose:
+            continue
+        index = int(Path(image.name).stem)
+        T_camera_model = np.vstack([image.cam_from_world().matrix(), [0, 0, 0, 1]])
+        poses[index] = np.linalg.inv(T_camera_model)
+        points = [number[point.point3D_id] for point in image.points2D if point.has_point3D()]
+        seen[index] = np.unique(np.array(points, np.int64))
+    camera = next(iter(found.cameras.values()))
+    xyz = np.array([found.points3D[point_id].xyz for point_id in number], np.float64).reshape(-1, 3)
+    return SparseModel(
+        poses=dict(sorted(poses.items())),
+        xyz=xyz,
+        seen=dict(sorted(seen.items())),
+        calibration=_calibration(camera),
+        intrinsics_known=selection.camera is not None,
+        reprojection_px=float(found.compute_mean_reprojection_error()),
+        focal_told=_focal_told(colmap, found) if selection.camera is not None else 1.0,
+    )
+
+
+def _calibration(camera: Any) -> Calibration:
+    """COLMAP's camera as ours; its one radial term is OpenCV's first."""
+    if camera.model.name == _MODEL_KNOWN:
+        fx, fy, cx, cy = map(float, camera.params)
+        return Calibration(fx=fx, fy=fy, cx=cx - _CORNER_PX, cy=cy - _CORNER_PX)
+    f, cx, cy, k = map(float, camera.params)
+    return Calibration(fx=f, fy=f, cx=cx - _CORNER_PX, cy=cy - _CORNER_PX, distortion=(k, 0.0, 0.0, 0.0))
+
+
+def _quiet(colmap: Any) -> None:
+    """What goes wrong is told by its results, and by our own words."""
+    colmap.logging.minloglevel = colmap.logging.Level.FATAL.value
+
+
+def _focal_told(colmap: Any, found: Any) -> float:
+    """By what the focal length is multiplied when the images may choose it."""
+    before = next(iter(found.cameras.values())).params[0]
+    options = colmap.BundleAdjustmentOptions()
+    options.refine_focal_length, options.refine_extra_params = True, False
+    options.print_summary = False
+    _quiet(colmap)  # the mapper has turned its voice up again
+    options.ceres.use_gpu, options.ceres.solver_options.max_num_iterations = False, 30
+    colmap.bundle_adjustment(found, options)
+    return float(next(iter(found.cameras.values())).params[0] / before)

@@ -1,0 +1,157 @@
+"""What was recovered of a recording that lacks poses, or depth: found once, kept in a folder, used by every command."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from jaxtyping import Float32, Float64
+from numpy import ndarray
+
+from ovseg3r_core.checks import Rejected, check_images
+from ovseg3r_core.outputs import write_json
+from ovseg3r_core.sequences.calibration import Calibration, undistort_color
+from ovseg3r_core.sequences.images import read_depth
+from ovseg3r_core.sequences.prefetch import or_reason
+from ovseg3r_core.sequences.sequence import Recording
+from ovseg3r_core.types import ColorFrame, Frame, RgbdFrame
+
+FILE, DEPTH = "reconstruction.json", "depth"
+_MILLIMETRE_M = 0.001
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recovered:
+    """Where a camera was, and how far away things were where no depth camera said so."""
+
+    key: str
+    """What it was made of and how: other inputs or settings have another."""
+    poses: Mapping[int, Float64[ndarray, "4 4"]]
+    """T_map_camera by frame index."""
+    stamps_s: Mapping[int, float]
+    report: Mapping[str, Any] = field(default_factory=dict)
+    """Counts and seconds, for people and files."""
+    scale_known: bool = True
+    """Whether its unit is the metre."""
+    left_out: Mapping[int, str] = field(default_factory=dict)
+    """Why a frame has no pose, where that is not because it is lost."""
+    calibration: Calibration | None = None
+    """Of a camera without depth, with the distortion that its images still have; None where depth was recorded."""
+    depth: Path | None = None
+    """Folder of the depth images of a camera without depth, `NNNNNN.png` in millimetres."""
+
+    def save(self, folder: Path) -> None:
+        """Write `reconstruction.json`, after everything that it speaks of."""
+        content = {
+            "key": self.key,
+            "scale_known": self.scale_known,
+            "calibration": asdict(self.calibration) if self.calibration else None,
+            "frames": [
+                {"index": index, "stamp_s": self.stamps_s[index], "T_map_camera": pose.ravel().tolist()}
+                for index, pose in sorted(self.poses.items())
+            ],
+            "left_out": [{"index": index, "reason": reason} for index, reason in sorted(self.left_out.items())],
+            "report": dict(self.report),
+        }
+        write_json(folder / FILE, content)
+
+    def of(self, recording: Recording) -> "RecoveredSequence":
+        """The recording's frames with what was recovered: from here on nobody can tell."""
+        return RecoveredSequence(recording=recording, recovered=self)
+
+
+def load_recovered(folder: Path) -> Recovered:
+    """What `save` wrote; raises ValueError where the file is damaged."""
+    path = folder / FILE
+    try:
+        content = json.loads(path.read_text("utf-8"))
+        frames = content["frames"]
+        calibration = content["calibration"]
+        if calibration is not None:
+            calibration = Calibration(**calibration | {"distortion": tuple(calibration["distortion"])})
+        return Recovered(
+            key=content["key"],
+            scale_known=content["scale_known"],
+            calibration=calibration,
+            depth=folder / DEPTH if calibration else None,
+            poses={it["index"]: np.array(it["T_map_camera"], np.float64).reshape(4, 4) for it in frames},
+            stamps_s={it["index"]: it["stamp_s"] for it in frames},
+            left_out={it["index"]: it["reason"] for it in content["left_out"]},
+            report=content["report"],
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is not what `ovseg3r reconstruct` writes: {error!r}") from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecoveredSequence:
+    """A recording with recovered poses, and depth where it has none of its own."""
+
+    recording: Recording
+    recovered: Recovered
+
+    @property
+    def name(self) -> str:
+        """The recording's."""
+        return self.recording.name
+
+    def __len__(self) -> int:
+        return len(self.recording)
+
+    def read(self) -> Iterator[Frame | Rejected]:
+        """The frames in order; one whose place is not known is rejected with the reason why, `lost` most of all."""
+        if self.recovered.depth is None:
+            return map(or_reason(self._posed), self.recording.read_unposed())
+        return map(or_reason(self._with_depth), self.recording.read_color())
+
+    def _posed(self, frame: RgbdFrame) -> Frame:
+        return frame.posed(self._pose(frame.index, frame.stamp_s))
+
+    def _with_depth(self, image: ColorFrame) -> Frame:
+        T_map_camera = self._pose(image.index, image.stamp_s)
+        calibration = self.recovered.calibration
+        assert calibration is not None, "depth comes with a calibration"
+        color = image.color if image.camera else undistort_color(image.color, calibration)
+        height, width = color.shape[:2]
+        return check_images(
+            index=image.index,
+            stamp_s=image.stamp_s,
+            color=color,
+            depth=self._depth_m(image.index, width, height),
+            camera=calibration.camera(width, height),
+        ).posed(T_map_camera)
+
+    def _depth_m(self, index: int, width: int, height: int) -> Float32[ndarray, "height width"]:
+        assert self.recovered.depth is not None, "asked for where there is"
+        return enlarge(read_depth(depth_path(self.recovered.depth, index)) * np.float32(_MILLIMETRE_M), width, height)
+
+    def _pose(self, index: int, stamp_s: float) -> Float64[ndarray, "4 4"]:
+        if index not in self.recovered.poses:
+            reason = self.recovered.left_out.get(index, "lost")
+            raise Rejected(reason, f"frame {index} at {stamp_s:.3f} s has no pose: {reason}")
+        return self.recovered.poses[index]
+
+
+def depth_path(folder: Path, index: int) -> Path:
+    """Where the depth image of a frame lies."""
+    return folder / f"{index:06d}.png"
+
+
+def write_depth(folder: Path, index: int, depth_m: Float32[ndarray, "height width"]) -> None:
+    """Write a depth image in millimetres; what lies beyond 65 m is no reading."""
+    depth_mm = np.rint(depth_m / _MILLIMETRE_M)
+    image = np.where(depth_mm < 65535, depth_mm, 0).astype(np.uint16)
+    if not cv2.imwrite(str(depth_path(folder, index)), image):
+        raise OSError(f"{depth_path(folder, index)} cannot be written")
+
+
+def enlarge(depth: Float32[ndarray, "_ _"], width: int, height: int) -> Float32[ndarray, "height width"]:
+    """A depth image of another size: smooth inside surfaces, never a mean across an edge or a gap."""
+    inverse = np.divide(1, depth, out=np.zeros_like(depth), where=depth > 0)
+    nearest = cv2.resize(inverse, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+    linear = cv2.resize(inverse, (width, height), interpolation=cv2.INTER_LINEAR)
+    inverse = np.where(np.abs(linear - nearest) < 0.03 * nearest, linear, nearest)
+    return np.divide(1, inverse, out=np.zeros_like(inverse), where=inverse > 0)
