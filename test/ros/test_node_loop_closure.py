@@ -81,9 +81,9 @@ def test_paths_that_are_none_are_counted_and_move_nothing(before, slam, clock):
     wait_for_map_values(node, "word of the frame", lambda it: it.get("keyframe poses: dropped: other_frame") == "1")
     slam.publish(path([0], np.eye(4)))
     wait_for_map_values(node, "word of the stamp", lambda it: it.get("keyframe poses: dropped: zero_stamp") == "1")
-    nowhere = np.eye(4)
-    nowhere[0, 3] = np.nan
-    slam.publish(path(clock.given[:1], nowhere))
+    nowhere = path(clock.given[:1], np.eye(4))
+    nowhere.poses[0].pose.position.x = np.nan
+    slam.publish(nowhere)
     wait_for_map_values(node, "word of the pose", lambda it: it.get("keyframe poses: dropped: bad_pose") == "1")
     assert node.objects() == objects
 
