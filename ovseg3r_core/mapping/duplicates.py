@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float32, Int32
+from jaxtyping import Float32, Int64
 from numpy import ndarray
 from scipy.spatial import KDTree
 
@@ -59,8 +59,8 @@ def heirs(former: Mapping[Placed, int], objects: ObjectMap) -> dict[int, int]:
 
 def _pairs(objects: ObjectMap, xyz_before: Float32[ndarray, "points 3"]) -> Iterator[tuple[int, int]]:
     """(newer, older) ids of objects that are one thing now and were not before, the surest older one of each first."""
-    now = _Things(objects.cloud.xyz, objects.ownership.owner, objects.config.rim_m)
-    before = _Things(xyz_before, objects.ownership.owner, objects.config.rim_m)
+    points = points_by_owner(objects.ownership.owner)
+    now, before = (_Things(xyz, points, objects.config.rim_m) for xyz in (objects.cloud.xyz, xyz_before))
     found: list[tuple[int, bool, float, int]] = []
     for older, newer in now.touching():
         if objects.objects[older].structure or objects.objects[newer].structure or _look_apart(objects, older, newer):
@@ -88,12 +88,15 @@ class _Things:
     """Where the objects lie.
 
     Args:
+        points: of each object.
         reach_m: points this near to an object lie on it.
     """
 
-    def __init__(self, xyz: Float32[ndarray, "points 3"], owner: Int32[ndarray, " points"], reach_m: float) -> None:
-        self._xyz, self._points, self._reach_m = xyz, points_by_owner(owner), reach_m
-        self._row = {id_: row for row, id_ in enumerate(self._points)}
+    def __init__(
+        self, xyz: Float32[ndarray, "points 3"], points: Mapping[int, Int64[ndarray, " _"]], reach_m: float
+    ) -> None:
+        self._xyz, self._points, self._reach_m = xyz, points, reach_m
+        self._row = {id_: row for row, id_ in enumerate(points)}
         self._trees: dict[int, KDTree] = {}
 
     def touching(self) -> Iterator[tuple[int, int]]:
@@ -110,8 +113,10 @@ class _Things:
         low, high = (side[[self._row[one], self._row[other]]] for side in self._boxes)
         if (low.max(axis=0) > high.min(axis=0)).any():
             return 0.0
-        shares = self._on(one, other), self._on(other, one)
-        return max(shares) if same_name else min(shares)
+        share = self._on(one, other)
+        if (share >= _SAME_SHARE) == same_name:  # it says all already
+            return share
+        return (max if same_name else min)(share, self._on(other, one))
 
     def _on(self, one: int, other: int) -> float:
         points = self._points[one]

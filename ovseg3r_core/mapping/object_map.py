@@ -377,7 +377,7 @@ class ObjectMap:
 
     def _forget_ownerless(self) -> None:
         """Objects that lost every point to others are gone."""
-        alive = set(np.unique(self.ownership.owner).tolist())
+        alive = set((np.flatnonzero(np.bincount(self.ownership.owner + 1)) - 1).tolist())  # without a sort
         alive |= self._held(self.objects.keys() - alive)
         self.objects = {id_: obj for id_, obj in self.objects.items() if id_ in alive}
 
