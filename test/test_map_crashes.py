@@ -78,10 +78,8 @@ def test_a_process_killed_at_any_step_of_a_save_leaves_the_old_map_or_the_new(tm
 
 
 def test_a_process_killed_at_any_moment_leaves_a_whole_map(tmp_path, saver):
-    start_s = time.monotonic()
     save(0, tmp_path)
-    span_s = max(0.2, 3 * (time.monotonic() - start_s))  # a busy disk takes longer, and some must have saved
-    moment = random.Random(0)
+    moment, span_s = random.Random(0), 0.2
     reached = set()
     for _ in range(KILLS):
         pid = int(saver(f"loop {tmp_path}"))
@@ -89,6 +87,8 @@ def test_a_process_killed_at_any_moment_leaves_a_whole_map(tmp_path, saver):
         os.kill(pid, signal.SIGKILL)
         assert saver() == "killed"
         reached.add(held_by(tmp_path))
+        if len(reached) == 1:  # a busy machine needs longer for its first save
+            span_s = min(1.5 * span_s, 5.0)
     assert len(reached) > 1  # some were killed after they had saved
 
 
