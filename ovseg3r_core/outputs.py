@@ -57,12 +57,13 @@ def write_on_points(
 
 
 def objects_json(snapshot: MapSnapshot, namer: Namer) -> dict[str, Any]:
-    """The objects as the contract lists them, with those that were removed; structure stands under its own key."""
+    """The objects as the contract lists them; structure, and what was removed, stand under keys of their own."""
     return {
         "map_frame": snapshot.map_frame,
         "vocabulary": list(namer.vocabulary.names),
-        "objects": [record_json(named(record, namer)) for record in (*snapshot.objects, *snapshot.removed)],
+        "objects": [record_json(named(record, namer)) for record in snapshot.objects],
         "structure": [record_json(named(record, namer)) for record in snapshot.structure],
+        "removed": [record_json(named(record, namer)) for record in snapshot.removed],
     }
 
 

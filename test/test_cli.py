@@ -164,7 +164,7 @@ def test_segment_ends_well_and_writes_every_file_of_the_contract(run):
 
 def test_objects_json_has_the_contracts_keys_and_the_things_of_the_room(run):
     content = read_json(run.folder / "objects.json")
-    assert set(content) == {"map_frame", "vocabulary", "objects", "structure"}
+    assert set(content) == {"map_frame", "vocabulary", "objects", "structure", "removed"}
     assert (content["map_frame"], content["vocabulary"]) == ("map", list(VOCABULARY))
     assert all(set(entry) == RECORD for entry in content["objects"])
     assert all(set(entry["box"]) == {"centre", "size", "yaw"} for entry in content["objects"])

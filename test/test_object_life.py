@@ -148,8 +148,10 @@ def test_what_was_removed_is_listed_with_its_last_place_and_owns_nothing(removed
     assert ball.state == "removed" and ball.id not in {record.id for record in snapshot.objects}
     assert not (snapshot.owner == ball.id).any() and removed.near(BALL) <= CRUMBS
     namer = Namer(Vocabulary(name="own", names=("ball", "table", "cup", "cabinet"), ids=(1, 2, 3, 4)), NoLikeness())
-    states = {it["label"]: it["state"] for it in objects_json(snapshot, namer)["objects"]}
+    content = objects_json(snapshot, namer)
+    states = {it["label"]: it["state"] for it in (*content["objects"], *content["removed"])}
     assert states["ball"] == "removed" and states["table"] == "present"
+    assert [it["label"] for it in content["removed"]] == ["ball"]
 
 
 def test_a_look_at_all_views_does_not_bring_it_back(removed: Robot):
