@@ -175,12 +175,13 @@ def segment(
     start = time.perf_counter()
     config = config_of(online=mode is Mode.online, voxel_size_m=voxel_size)
     names = load_vocabulary(vocabulary)
+    recording = open_sequence(sequence, format, parse_range(frames))
     recovery = Recovery(
         folder=out_dir / "reconstruction",
         identity=identity(sequence, format, parse_range(frames)),
         device=pick_device(device.value, "--device"),
     )
-    placed = with_poses(open_sequence(sequence, format, parse_range(frames)), poses, err, recovery)
+    placed = with_poses(recording, poses, err, recovery)
     source = placed.sequence
     target = OnPoints(xyz=read_points_ply(on_points), scene=scene or source.name) if on_points else None
     with err.status("loading the networks"):

@@ -472,17 +472,20 @@ class Perception:
         Each of them counts for the frames round it, which are gone: the surface is the same, and coarser where only
         they saw it well.
         """
-        with self.clock("fuse again"):
-            while (view := self._next_to_fuse()) is not None:
-                frame = view.frame()  # decoded without a lock
-                with self._surface, self._map:
-                    if view.index >= len(self.views) or self.views[view.index] is not view:
-                        continue  # it was moved again meanwhile, or the map was reset
-                    self._forget(self.objects.departures, self.objects.cloud, before_view=view.index)
-                    try:
-                        self.volume.integrate(frame)
-                    except Rejected as rejected:
-                        self.count(rejected)
+        while (view := self._next_to_fuse()) is not None:
+            with self.clock("fuse again"):
+                self._fuse_view(view)
+
+    def _fuse_view(self, view: View) -> None:
+        frame = view.frame()  # decoded without a lock
+        with self._surface, self._map:
+            if view.index >= len(self.views) or self.views[view.index] is not view:
+                return  # it was moved again meanwhile, or the map was reset
+            self._forget(self.objects.departures, self.objects.cloud, before_view=view.index)
+            try:
+                self.volume.integrate(frame)
+            except Rejected as rejected:
+                self.count(rejected)
 
     def _next_to_fuse(self) -> View | None:
         with self._surface, self._map:

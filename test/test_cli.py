@@ -202,7 +202,7 @@ def test_report_adds_up(run):
     assert report["points"] == len(PlyData.read(str(run.folder / "scene.ply"))["vertex"])
     seconds = dict(report["seconds"])
     total = seconds.pop("total")
-    assert set(seconds) == {"fuse", "extract", "masks", "lift", "associate", "refine", "write"}
+    assert set(seconds) == {"fuse", "witness", "extract", "masks", "lift", "associate", "refine", "write"}
     assert min(seconds.values()) > 0 and sum(seconds.values()) <= total
     assert report["fused_frames_per_second"] == pytest.approx(5 / seconds["fuse"])
     assert 50 < report["peak_memory_mb"] < 20_000

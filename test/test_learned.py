@@ -20,7 +20,7 @@ from ovseg3r_core.evaluation.trajectory_error import trajectory_error
 from ovseg3r_core.geometry import pose_distance
 from ovseg3r_core.learned.pixel_map import mast3r_map, vggt_maps
 from ovseg3r_core.learned.recording import LearnedRecording
-from ovseg3r_core.odometry.choice import with_poses
+from ovseg3r_core.odometry.choice import Placed, Recovery, with_poses
 from ovseg3r_core.sequences.sequence import open_sequence
 from ovseg3r_core.sequences.trajectory_file import write_trajectory
 from ovseg3r_core.types import Frame
@@ -123,6 +123,11 @@ def write_vggt(folder: Path, *, way: str = "crop", beside: bool = True, to: Simi
     return folder
 
 
+def on_trajectory(source, folder, stamps) -> Placed:
+    recovery = Recovery(folder=folder / "recovered", identity="learned")
+    return with_poses(source, trajectory(folder, stamps), Console(quiet=True), recovery)
+
+
 def trajectory(folder: Path, stamps: dict[float, np.ndarray]) -> str:
     write_trajectory(folder / "true.txt", stamps)
     return str(folder / "true.txt")
@@ -144,9 +149,9 @@ def test_vggt_at_the_size_of_its_images_is_the_room_in_metres_once_aligned(tmp_p
     source = open_sequence(folder)
     assert isinstance(source, LearnedRecording) and not source.scale_known and len(source) == 8
     stamps = {frame.stamp_s: shot.T_map_camera for frame, shot in zip(frames_of(source), SHOTS, strict=True)}
-    aligned = with_poses(source, trajectory(tmp_path, stamps), Console(quiet=True))
-    assert isinstance(aligned, LearnedRecording) and aligned.scale_known
-    for frame, shot in zip(frames_of(aligned), SHOTS, strict=True):
+    aligned = on_trajectory(source, tmp_path, stamps)
+    assert isinstance(aligned.sequence, LearnedRecording) and aligned.scale_known
+    for frame, shot in zip(frames_of(aligned.sequence), SHOTS, strict=True):
         metres, radians = pose_distance(shot.T_map_camera, frame.T_map_camera)
         assert metres < 1e-3 and radians < 1e-3
         assert np.array_equal(frame.color, shot.color)
@@ -293,10 +298,10 @@ def test_a_trajectory_that_does_not_fit_is_refused(tmp_path):
         elsewhere[stamp] = np.eye(4)
         elsewhere[stamp][:3, 3] = rng.normal(size=3) * 5
     with pytest.raises(ValueError, match="does not fit the trajectory"):
-        with_poses(source, trajectory(tmp_path, elsewhere), Console(quiet=True))
+        on_trajectory(source, tmp_path, elsewhere)
     late = {stamp + 100: T for stamp, T in elsewhere.items()}
     with pytest.raises(ValueError, match="0 of 8 views have a pose"):
-        with_poses(source, trajectory(tmp_path, late), Console(quiet=True))
+        on_trajectory(source, tmp_path, late)
 
 
 def test_mast3r_slams_keyframes_get_the_depth_they_had(tmp_path):
@@ -306,7 +311,7 @@ def test_mast3r_slams_keyframes_get_the_depth_they_had(tmp_path):
     source = open_sequence(folder)
     assert source.name == "desk" and len(source) == 4
     stamps = {frame.stamp_s: shot.T_map_camera for frame, shot in zip(frames_of(source), SHOTS[::2], strict=True)}
-    aligned = frames_of(with_poses(source, trajectory(tmp_path, stamps), Console(quiet=True)))
+    aligned = frames_of(on_trajectory(source, tmp_path, stamps).sequence)
     for frame, shot in zip(aligned, SHOTS[::2], strict=True):
         assert np.array_equal(frame.color, shot.color)
         has = frame.depth_m > 0

@@ -33,7 +33,7 @@ class LifeConfig:
 
     evidence: EvidenceConfig = field(default_factory=EvidenceConfig)
     """When one view speaks for or against an object."""
-    clear_m: Annotated[float, Within(0.005, 1.0)] = 0.03
+    clear_m: Annotated[float, Within(0.001, 1.0)] = 0.03
     """Points of an object this near to something else are no evidence: behind them a ray ends soon in any case."""
     missing_after: Annotated[int, Within(1, 10_000)] = 3
     """Views in a row that see through an object before it is missing; a view that meets it starts the count anew."""
