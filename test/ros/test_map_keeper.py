@@ -47,7 +47,7 @@ def load(
     directory = MapDirectory(folder)
     directory.save("floor", replace(make_snapshot(), map_id=saved_in, map_frame=frame), make_memory())
     live = Live(now_in)
-    keeper = MapKeeper(cast(Node, None), cast(LivePerception, live), directory, 0.0, saved_in_map)
+    keeper = MapKeeper(cast(Node, None), cast(LivePerception, live), directory, 0.0, saved_in_map=saved_in_map)
     objects, where = keeper.load("floor")
     assert objects == 1
     assert live.resumed is not None
