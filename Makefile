@@ -17,7 +17,8 @@ test: setup ## lint, types and tests
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
-	$(BIN)/pytest -q
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/pytest -q -n 2 --dist loadfile --ignore test/ros
+	$(BIN)/pytest -q test/ros  # one by one: they watch the clock
 
 setup: $(STAMP) ## .venv with all Python packages, the Debian packages that are missing, the weights
 
