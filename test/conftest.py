@@ -8,6 +8,7 @@ from hypothesis import settings
 from jaxtyping import install_import_hook
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")  # the same speed and the same sums on a laptop and on a server
+os.environ["COLUMNS"] = "240"  # the width of tables is settled when a command is first imported
 os.environ.setdefault("TRITON_INTERPRET", "1")  # kernels for GPUs run on the CPU, step by step
 install_import_hook(["ovseg3r_core", "ovseg3r_train"], "beartype.beartype")
 settings.register_profile("unhurried", deadline=None)  # the first example pays for imports, and machines differ

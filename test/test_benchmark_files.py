@@ -36,7 +36,6 @@ SIDE = 150
 
 @pytest.fixture
 def evaluate(monkeypatch, capsys) -> Command:
-    monkeypatch.setenv("COLUMNS", "200")
     return Command(cli.main, ("ovseg3r", "evaluate"), monkeypatch, capsys)
 
 

@@ -429,8 +429,7 @@ def test_segment_uses_the_checkpoint_that_is_asked_for(sequence, text_model, tmp
     assert_refused(ovseg3r(*command, "--segmenter", tmp_path / "none.safetensors"), "none.safetensors")
 
 
-def test_models_list_names_every_weight_with_its_licence(ovseg3r, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "240")
+def test_models_list_names_every_weight_with_its_licence(ovseg3r):
     said = ovseg3r("models", "list")
     assert said.code == 0
     for model in models.MANIFEST:

@@ -34,7 +34,6 @@ from ovseg3r_train.scene_set import SceneSet
 
 @pytest.fixture
 def train(monkeypatch, capsys) -> Command:
-    monkeypatch.setenv("COLUMNS", "220")
     return Command(cli.main, ("ovseg3r-train",), monkeypatch, capsys)
 
 
