@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Float64
 from numpy import ndarray
-from scipy.spatial.transform import Rotation
 
-from ovseg3r_core.geometry import invert, nearest_rotation, transform
+from ovseg3r_core.geometry import invert, nearest_rotation, transform, turn_up
 from ovseg3r_core.mapping.structure import up_by_surfaces
 
 _FLAT = 1e-4  # a line or a point, when the second longest axis of the points is this short against the longest
@@ -136,13 +135,6 @@ def upright(normals: Float[ndarray, "points 3"], camera_up: Float64[ndarray, "vi
         camera_up: the direction of each image's top (-y of the camera), both in the map as it is.
     """
     return turn_up(up_by_surfaces(normals.astype(np.float32), camera_up))
-
-
-def turn_up(up: Float64[ndarray, "3"]) -> Float64[ndarray, "4 4"]:
-    """The smallest turn that makes a direction the z axis."""
-    T = np.eye(4)
-    T[:3, :3] = Rotation.align_vectors([[0.0, 0.0, 1.0]], [up])[0].as_matrix()
-    return T
 
 
 def _umeyama(

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Float32, Float64, Int64
 from numpy import ndarray
+from scipy.spatial.transform import Rotation
 
 from ovseg3r_core.types import Box, Camera
 
@@ -73,6 +74,13 @@ def nearest_rigid(T: Float64[ndarray, "4 4"]) -> Float64[ndarray, "4 4"]:
     rigid = np.eye(4)
     rigid[:3, :3], rigid[:3, 3] = nearest_rotation(T[:3, :3]), T[:3, 3]
     return rigid
+
+
+def turn_up(up: Float64[ndarray, "3"]) -> Float64[ndarray, "4 4"]:
+    """The smallest turn that makes a direction the z axis."""
+    T = np.eye(4)
+    T[:3, :3] = Rotation.align_vectors([[0.0, 0.0, 1.0]], [up])[0].as_matrix()
+    return T
 
 
 def rotation_angle(R: Float64[ndarray, "3 3"]) -> float:

@@ -10,9 +10,9 @@ text  ─► compare with the names of the objects                   at any time
 
 import logging
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from threading import Lock, RLock
 from typing import Annotated
 
@@ -41,7 +41,7 @@ from ovseg3r_core.mapping.redraw import redraw
 from ovseg3r_core.mapping.snapshot import MapSnapshot, ObjectEmbeddings
 from ovseg3r_core.mapping.structure import StructureConfig, up_of
 from ovseg3r_core.masks.proposer import EmbedsMasks, MaskProposer
-from ovseg3r_core.pose_correction import PoseCorrection, distances, motion
+from ovseg3r_core.pose_correction import CorrectionLog, PoseCorrection, distances, motion
 from ovseg3r_core.reconstruction.incidence import Incidence, IncidenceConfig, see_points
 from ovseg3r_core.reconstruction.keyframes import KeyframeConfig, KeyframeSelector
 from ovseg3r_core.reconstruction.surface import extract_cloud
@@ -52,7 +52,6 @@ from ovseg3r_core.views import View
 
 logger = logging.getLogger(__name__)
 
-_CORRECTIONS_KEPT = 16  # for keyframes that were posed before them and are still on their way to the map
 _LOGGED_OF_EACH_REASON = 3  # a recording with a thousand bad poses is told three times, and counted
 
 
@@ -121,9 +120,7 @@ class Perception:
         self._counting = Lock()
         self.frames = 0
         self.drops: Counter[str] = Counter()
-        self.pose_revision = 0
-        """How often poses were corrected; tells a frame that was posed before a correction from one posed after it."""
-        self._corrections: deque[PoseCorrection] = deque(maxlen=_CORRECTIONS_KEPT)
+        self._corrections = CorrectionLog()
         self.reset()
 
     def reset(self) -> None:
@@ -151,11 +148,7 @@ class Perception:
         self.reset()
         with self._surface, self._map:
             for view in memory.views:
-                self._forget(memory.lives.departures, snapshot.cloud, before_view=view.index)
-                try:
-                    self.volume.integrate(view.frame())
-                except Rejected as rejected:
-                    self.count(rejected)
+                self._fuse_kept(view.index, view.frame(), memory.lives.departures, snapshot.cloud)
             self._forget(memory.lives.departures, snapshot.cloud, before_view=len(memory.views))
             self.objects = ObjectMap.restored(self.config.mapping, self._same_name, snapshot, memory)
             self.views = list(memory.views)
@@ -175,6 +168,11 @@ class Perception:
                     self.refine()
         except Rejected as rejected:
             self.count(rejected)
+
+    @property
+    def pose_revision(self) -> int:
+        """How often poses were corrected; tells a frame that was posed before a correction from one posed after it."""
+        return self._corrections.revision
 
     @property
     def unrefined(self) -> int:
@@ -203,7 +201,7 @@ class Perception:
         if isinstance(item, Rejected):
             raise item
         with self._surface, self.clock("fuse"):
-            item = self._as_corrected(item)
+            item = self._corrections.applied_to(item)
             self.volume.integrate(item)
         self._witness(item)
         selector = self.keyframes.setdefault(item.sensor, KeyframeSelector(self.config.keyframes))
@@ -228,7 +226,7 @@ class Perception:
             if self.objects is not objects:
                 raise Rejected("map_reset", f"frame {keyframe.index} belongs to the map before this one")
             overtaken = keyframe.pose_revision not in (None, self.pose_revision)
-            view = View.of(len(self.views), self._as_corrected(keyframe), masks, ids)
+            view = View.of(len(self.views), self._corrections.applied_to(keyframe), masks, ids)
             self.views.append(view)
             if overtaken:
                 self._to_fuse.append(view)  # what was fused of it went with the surface of before
@@ -429,17 +427,6 @@ class Perception:
             self.segmented = Segmented(instances=things, stamps_s=tuple(view.stamp_s for view in views))
             return self.segmented
 
-    def _as_corrected(self, frame: Frame) -> Frame:
-        """A frame where it really was, by the corrections that came since its pose was looked up."""
-        posed = self.pose_revision if frame.pose_revision is None else frame.pose_revision
-        missed = self.pose_revision - posed
-        if missed > len(self._corrections):
-            raise Rejected("pose_outdated", f"frame {frame.index} was posed {missed} corrections of the poses ago")
-        T = frame.T_map_camera
-        for correction in list(self._corrections)[len(self._corrections) - missed :]:
-            T = correction.corrected(frame.stamp_s, T)
-        return replace(frame, T_map_camera=T, pose_revision=self.pose_revision)
-
     def _move(self, correction: PoseCorrection, corrected: Callable[[View], Float64[ndarray, "4 4"]]) -> Reanchored:
         """Move the map with its keyframes; both locks are held."""
         start = time.perf_counter()
@@ -449,8 +436,7 @@ class Perception:
         still = (T_new_old == np.eye(4)).all(axis=(1, 2))
         if views and still.all():
             return Reanchored()
-        self._corrections.append(correction)
-        self.pose_revision += 1
+        self._corrections.add(correction)
         self._frames_before = max(self._frames_before, self.volume.frames)
         self.volume.clear()
         if not views:
@@ -479,13 +465,16 @@ class Perception:
     def _fuse_view(self, view: View) -> None:
         frame = view.frame()  # decoded without a lock
         with self._surface, self._map:
-            if view.index >= len(self.views) or self.views[view.index] is not view:
-                return  # it was moved again meanwhile, or the map was reset
-            self._forget(self.objects.departures, self.objects.cloud, before_view=view.index)
-            try:
-                self.volume.integrate(frame)
-            except Rejected as rejected:
-                self.count(rejected)
+            if view.index < len(self.views) and self.views[view.index] is view:  # else it was moved again, or reset
+                self._fuse_kept(view.index, frame, self.objects.departures, self.objects.cloud)
+
+    def _fuse_kept(self, view: int, frame: Frame, departures: Sequence[Departure], cloud: SceneCloud) -> None:
+        """Fuse a kept keyframe, without what had left by then; the surface's lock is held."""
+        self._forget(departures, cloud, before_view=view)
+        try:
+            self.volume.integrate(frame)
+        except Rejected as rejected:
+            self.count(rejected)
 
     def _next_to_fuse(self) -> View | None:
         with self._surface, self._map:

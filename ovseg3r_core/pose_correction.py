@@ -4,8 +4,9 @@ Poses drift slowly, so that what is known of some keyframes holds for everything
 map, T_map_camera = T_map_before T_before_camera, and needs to know nothing of which body the keyframes' poses are of.
 """
 
+from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float64
@@ -14,8 +15,10 @@ from numpy import ndarray
 from ovseg3r_core.checks import Rejected, check_pose
 from ovseg3r_core.geometry import invert
 from ovseg3r_core.sequences.poses import interpolate
+from ovseg3r_core.types import Frame
 
 _SAME = 1e-9  # of two poses that differ by what making one orthonormal leaves
+_KEPT = 16
 _REMEMBERED = 100_000  # keyframes of one SLAM session: a day at one a second
 
 
@@ -55,6 +58,35 @@ class PoseCorrection:
         begin_s, end_s = self.stamps_s[after - 1], self.stamps_s[after]
         one, other = self.T_map_before[after - 1] @ T_before_camera, self.T_map_before[after] @ T_before_camera
         return interpolate(one, other, float((stamp_s - begin_s) / (end_s - begin_s)))
+
+
+class CorrectionLog:
+    """The corrections that were taken, for frames that were posed before them and are still on their way to the map."""
+
+    def __init__(self) -> None:
+        self.revision = 0
+        """How many there were."""
+        self._last: deque[PoseCorrection] = deque(maxlen=_KEPT)
+
+    def add(self, correction: PoseCorrection) -> None:
+        """One more was taken."""
+        self._last.append(correction)
+        self.revision += 1
+
+    def applied_to(self, frame: Frame) -> Frame:
+        """A frame where it really was, by the corrections that came since its pose was looked up.
+
+        Raises:
+            Rejected: `pose_outdated` where it missed more than are kept.
+        """
+        posed = self.revision if frame.pose_revision is None else frame.pose_revision
+        missed = self.revision - posed
+        if missed > len(self._last):
+            raise Rejected("pose_outdated", f"frame {frame.index} was posed {missed} corrections of the poses ago")
+        T = frame.T_map_camera
+        for correction in list(self._last)[len(self._last) - missed :]:
+            T = correction.corrected(frame.stamp_s, T)
+        return replace(frame, T_map_camera=T, pose_revision=self.revision)
 
 
 class KeyframePoses:

@@ -1,7 +1,7 @@
 """What was recovered of a recording that lacks poses, or depth: found once, kept in a folder, used by every command."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ from ovseg3r_core.checks import Rejected, check_images
 from ovseg3r_core.outputs import write_json
 from ovseg3r_core.sequences.calibration import Calibration, undistort_color
 from ovseg3r_core.sequences.images import read_depth
+from ovseg3r_core.sequences.posed import PosedRecording
 from ovseg3r_core.sequences.prefetch import or_reason
-from ovseg3r_core.sequences.sequence import Recording
-from ovseg3r_core.types import ColorFrame, Frame, RgbdFrame
+from ovseg3r_core.sequences.sequence import Recording, Sequence
+from ovseg3r_core.types import ColorFrame, Frame
 
 FILE, DEPTH = "reconstruction.json", "depth"
 _MILLIMETRE_M = 0.001
@@ -58,9 +59,22 @@ class Recovered:
         }
         write_json(folder / FILE, content)
 
-    def of(self, recording: Recording) -> "RecoveredSequence":
-        """The recording's frames with what was recovered: from here on nobody can tell."""
-        return RecoveredSequence(recording=recording, recovered=self)
+    def of(self, recording: Recording) -> Sequence:
+        """The recording's frames with what was recovered: from here on nobody can tell.
+
+        One whose place is not known is rejected with the reason why, `lost` most of all.
+        """
+        if self.depth is None:
+            return PosedRecording(recording=recording, pose=self.pose)
+        assert self.calibration is not None, "depth comes with a calibration"
+        return RecoveredSequence(recording=recording, pose=self.pose, calibration=self.calibration, depth=self.depth)
+
+    def pose(self, index: int, stamp_s: float) -> Float64[ndarray, "4 4"]:
+        """T_map_camera of a frame; raises `Rejected` where it is not known."""
+        if index not in self.poses:
+            reason = self.left_out.get(index, "lost")
+            raise Rejected(reason, f"frame {index} at {stamp_s:.3f} s has no pose: {reason}")
+        return self.poses[index]
 
 
 def load_recovered(folder: Path) -> Recovered:
@@ -88,10 +102,13 @@ def load_recovered(folder: Path) -> Recovered:
 
 @dataclass(frozen=True, kw_only=True)
 class RecoveredSequence:
-    """A recording with recovered poses, and depth where it has none of its own."""
+    """A recording of colour alone with recovered poses and depth."""
 
     recording: Recording
-    recovered: Recovered
+    pose: Callable[[int, float], Float64[ndarray, "4 4"]]
+    """T_map_camera of a frame by its index and stamp, seconds; raises `Rejected` where it is not known."""
+    calibration: Calibration
+    depth: Path
 
     @property
     def name(self) -> str:
@@ -102,37 +119,21 @@ class RecoveredSequence:
         return len(self.recording)
 
     def read(self) -> Iterator[Frame | Rejected]:
-        """The frames in order; one whose place is not known is rejected with the reason why, `lost` most of all."""
-        if self.recovered.depth is None:
-            return map(or_reason(self._posed), self.recording.read_unposed())
-        return map(or_reason(self._with_depth), self.recording.read_color())
+        """The frames in order."""
+        return map(or_reason(self._frame), self.recording.read_color())
 
-    def _posed(self, frame: RgbdFrame) -> Frame:
-        return frame.posed(self._pose(frame.index, frame.stamp_s))
-
-    def _with_depth(self, image: ColorFrame) -> Frame:
-        T_map_camera = self._pose(image.index, image.stamp_s)
-        calibration = self.recovered.calibration
-        assert calibration is not None, "depth comes with a calibration"
-        color = image.color if image.camera else undistort_color(image.color, calibration)
+    def _frame(self, image: ColorFrame) -> Frame:
+        T_map_camera = self.pose(image.index, image.stamp_s)
+        color = image.color if image.camera else undistort_color(image.color, self.calibration)
         height, width = color.shape[:2]
+        depth_m = read_depth(depth_path(self.depth, image.index)) * np.float32(_MILLIMETRE_M)
         return check_images(
             index=image.index,
             stamp_s=image.stamp_s,
             color=color,
-            depth=self._depth_m(image.index, width, height),
-            camera=calibration.camera(width, height),
+            depth=enlarge(depth_m, width, height),
+            camera=self.calibration.camera(width, height),
         ).posed(T_map_camera)
-
-    def _depth_m(self, index: int, width: int, height: int) -> Float32[ndarray, "height width"]:
-        assert self.recovered.depth is not None, "asked for where there is"
-        return enlarge(read_depth(depth_path(self.recovered.depth, index)) * np.float32(_MILLIMETRE_M), width, height)
-
-    def _pose(self, index: int, stamp_s: float) -> Float64[ndarray, "4 4"]:
-        if index not in self.recovered.poses:
-            reason = self.recovered.left_out.get(index, "lost")
-            raise Rejected(reason, f"frame {index} at {stamp_s:.3f} s has no pose: {reason}")
-        return self.recovered.poses[index]
 
 
 def depth_path(folder: Path, index: int) -> Path:

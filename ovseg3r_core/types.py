@@ -141,6 +141,10 @@ class SceneCloud:
         nothing = np.zeros((0, 3), np.float32)
         return cls(xyz=nothing, color=nothing.astype(np.uint8), normal=nothing)
 
+    def at(self, points: ndarray | slice) -> "SceneCloud":
+        """Some of the points, by index, flag or slice."""
+        return SceneCloud(xyz=self.xyz[points], color=self.color[points], normal=self.normal[points])
+
     def __len__(self) -> int:
         return len(self.xyz)
 

@@ -11,6 +11,7 @@ from jaxtyping import Float32, Float64, Int32, Int64
 from numpy import ndarray
 from scipy.spatial import KDTree
 
+from ovseg3r_core.geometry import transform
 from ovseg3r_core.mapping.edits import Cut
 from ovseg3r_core.reconstruction.incidence import Incidence
 from ovseg3r_core.types import SceneCloud
@@ -96,5 +97,5 @@ def _moved_seed(
 ) -> tuple[float, float, float]:
     nearest = np.argmin(((xyz - np.array(seed, np.float32)) ** 2).sum(axis=1)) if len(xyz) else None
     T = T_new_old[0 if nearest is None else follows[nearest]]  # of a thing that is not there: somewhere
-    x, y, z = (T[:3, :3] @ np.array(seed) + T[:3, 3]).tolist()
+    x, y, z = transform(T, np.array(seed)).tolist()
     return x, y, z

@@ -8,12 +8,13 @@ import numpy as np
 from jaxtyping import Bool, Float64
 from numpy import ndarray
 
-from ovseg3r_core.geometry import fit_box
+from ovseg3r_core.geometry import fit_box, turn_up
 from ovseg3r_core.mapping.footprints import corners
 from ovseg3r_core.mapping.snapshot import MapSnapshot
 from ovseg3r_core.types import Box, ObjectRecord
 
 _STRAY = 10  # points that may be noise, at either end of a thing
+_LEVEL = 5e-5  # a map turned by less, in radians, stands upright
 _LYING = 0.7  # a surface within 45 degrees of the horizontal
 
 
@@ -81,8 +82,8 @@ def bodies_of(snapshot: MapSnapshot, records: Sequence[ObjectRecord]) -> Bodies:
 
     Where that is the map frame itself the boxes are those of the records.
     """
-    R_upright_map = upright(snapshot.up)
-    turned = not np.array_equal(R_upright_map, np.eye(3))
+    R_upright_map = turn_up(np.array(snapshot.up))[:3, :3]
+    turned = not np.allclose(R_upright_map, np.eye(3), atol=_LEVEL)
     boxes, surfaces = [], []
     for record in records:
         rows = snapshot.points_of(record.id)
@@ -101,14 +102,3 @@ def _down_to_its_feet(box: Box, xyz: Float64[ndarray, "points 3"]) -> Box:
     low, high = np.partition(xyz[:, 2], [few, len(xyz) - 1 - few])[[few, len(xyz) - 1 - few]]
     (x, y, _), (width, depth, _) = box.centre, box.size
     return Box(centre=(x, y, float(low + high) / 2), size=(width, depth, float(high - low)), yaw=box.yaw)
-
-
-def upright(up: Sequence[float]) -> Float64[ndarray, "3 3"]:
-    """The shortest turn that makes a direction z; the identity where it is z already."""
-    z = np.asarray(up, np.float64)
-    z = z / np.linalg.norm(z)
-    if z[2] > 1 - 1e-9:
-        return np.eye(3)
-    across = np.cross([0.0, 1.0, 0.0] if abs(z[1]) < 0.9 else [1.0, 0.0, 0.0], z)
-    x = across / np.linalg.norm(across)
-    return np.stack([x, np.cross(z, x), z])

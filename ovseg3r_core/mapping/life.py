@@ -103,6 +103,11 @@ class Departure:
     """The view that was to come next when it was removed: those before it are older."""
 
 
+def left_before(departures: Iterable[Departure], object_id: int) -> int:
+    """The first view that is younger than the last departure of an object; 0 where there was none."""
+    return max((it.before_view for it in departures if it.place.record.id == object_id), default=0)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Lives:
     """What a saved map keeps of the lives of its objects; what nothing speaks against needs no entry."""
@@ -112,10 +117,6 @@ class Lives:
     departures: tuple[Departure, ...] = ()
     gone: frozenset[int] = frozenset()
     """Objects that were removed and did not come back."""
-
-    def left_before(self, object_id: int) -> int:
-        """The first view that is younger than the last departure of an object; 0 where there was none."""
-        return max((it.before_view for it in self.departures if it.place.record.id == object_id), default=0)
 
 
 @dataclass(frozen=True, kw_only=True)

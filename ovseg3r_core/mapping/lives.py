@@ -10,13 +10,22 @@ from scipy.spatial import KDTree
 
 from ovseg3r_core.language.vocabulary import UNNAMED
 from ovseg3r_core.mapping.evidence import Verdict, Watched
-from ovseg3r_core.mapping.life import Departure, EventKind, Life, LifeConfig, LifeEvent, Place, Traits, are_alike
+from ovseg3r_core.mapping.life import (
+    Departure,
+    EventKind,
+    Life,
+    LifeConfig,
+    LifeEvent,
+    Place,
+    Traits,
+    are_alike,
+    left_before,
+)
 from ovseg3r_core.mapping.object_map import ObjectMap
 from ovseg3r_core.mapping.objects import MapObject
 from ovseg3r_core.mapping.ownership import NOBODY, Ownership
 from ovseg3r_core.mapping.recognition import surer
 from ovseg3r_core.mapping.watched_points import background_points, watched_points
-from ovseg3r_core.types import SceneCloud
 
 _GROWN = 0.1  # an object that gained or lost this share of its points is described anew
 _MIN_VIEWS = 2  # what one view showed may be no thing at all
@@ -99,8 +108,8 @@ def reunite(objects: ObjectMap, stamp_s: float, config: LifeConfig) -> None:
 def drop_points(objects: ObjectMap, object_id: int) -> None:
     """Take an object's points out of the cloud: its surface is to be forgotten."""
     kept = objects.ownership.owner != object_id
-    cloud, ownership = objects.cloud, objects.ownership
-    objects.cloud = SceneCloud(xyz=cloud.xyz[kept], color=cloud.color[kept], normal=cloud.normal[kept])
+    ownership = objects.ownership
+    objects.cloud = objects.cloud.at(kept)
     objects.ownership, objects.anchor = Ownership(ownership.owner[kept], ownership.votes[kept]), objects.anchor[kept]
 
 
@@ -207,7 +216,7 @@ def _become(objects: ObjectMap, departure: Departure, new: int, stamp_s: float, 
     past, again = gone.past, found.observations
     if stayed:  # it never left: what was seen of it there counts again
         objects.departures = tuple(it for it in objects.departures if it is not departure)
-        earlier = max((it.before_view for it in objects.departures if it.place.record.id == id_), default=0)
+        earlier = left_before(objects.departures, id_)
         again = [*(o for o in past if o.view >= earlier), *again]
         past = [o for o in past if o.view < earlier]
     objects.objects[id_] = MapObject(

@@ -21,7 +21,7 @@ from ovseg3r_core.language.vocabulary import UNNAMED
 from ovseg3r_core.mapping.anchors import NOTHING, no_anchor
 from ovseg3r_core.mapping.association import NEW, UNCLEAR, match_mask, visible_counts
 from ovseg3r_core.mapping.edits import Edits
-from ovseg3r_core.mapping.life import Departure, Life, LifeEvent, Lives
+from ovseg3r_core.mapping.life import Departure, Life, LifeEvent, Lives, left_before
 from ovseg3r_core.mapping.mapping_config import MappingConfig
 from ovseg3r_core.mapping.memory import Memory
 from ovseg3r_core.mapping.objects import MapObject, Observation, SameName, vote_name
@@ -93,7 +93,7 @@ class ObjectMap:
         restored.met_s = {record.id: record.last_seen for record in snapshot.objects}
         restored.departures, restored.lives = memory.lives.departures, dict(memory.lives.doubted)
         for id_, obj in restored.objects.items():
-            left = memory.lives.left_before(id_)
+            left = left_before(memory.lives.departures, id_)
             obj.past = [o for o in obj.observations if o.view < left]
             obj.observations = [o for o in obj.observations if o.view >= left]
         restored.gone = {id_: restored.objects.pop(id_, MapObject(id_)) for id_ in memory.lives.gone}

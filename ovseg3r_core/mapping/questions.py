@@ -18,8 +18,9 @@ from jaxtyping import Bool, Float64
 from numpy import ndarray
 
 from ovseg3r_core.checks import Rejected
+from ovseg3r_core.geometry import transform, turn_up
 from ovseg3r_core.language.phrase import clean, key, wordings
-from ovseg3r_core.mapping.bodies import Bodies, bodies_of, upright
+from ovseg3r_core.mapping.bodies import Bodies, bodies_of
 from ovseg3r_core.mapping.fronts import fronts
 from ovseg3r_core.mapping.queries import MAX_TOP_K, QueryEngine
 from ovseg3r_core.mapping.relation_text import Where, read_where
@@ -119,8 +120,7 @@ class _Place:
 
     def _viewer(self, seen_from: str | tuple[float, float]) -> Float64[ndarray, "2"] | str:
         if not isinstance(seen_from, str):
-            R = upright(self.snapshot.up)
-            return (R @ np.array([*seen_from, 0.0]))[:2]
+            return transform(turn_up(np.array(self.snapshot.up)), np.array([*seen_from, 0.0]))[:2]
         stood_at = _named_so(seen_from, self._named(seen_from).hits)
         if len(stood_at) != 1:
             many = "nothing" if not stood_at else f"{len(stood_at)} things"

@@ -7,11 +7,12 @@ from rich.console import Console
 
 from ovseg3r_core.atomic import make_folder
 from ovseg3r_core.learned.recording import LearnedRecording
-from ovseg3r_core.odometry.estimate import PosedRecording, estimate_poses
+from ovseg3r_core.odometry.estimate import estimate_poses
 from ovseg3r_core.photogrammetry.from_color import ColorConfig, Tell, recover_from_color, scale_of
 from ovseg3r_core.photogrammetry.metric import Scale
 from ovseg3r_core.progress import telling
 from ovseg3r_core.recovered import FILE, Recovered, load_recovered
+from ovseg3r_core.sequences.posed import PosedRecording
 from ovseg3r_core.sequences.sequence import Recording, Sequence, scale_known
 from ovseg3r_core.sequences.trajectory_file import check_trajectory
 

@@ -1,7 +1,7 @@
 """A whole recording's poses: every frame tracked, loops closed, the map turned so that z is up."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,10 +14,8 @@ from ovseg3r_core.checks import Rejected
 from ovseg3r_core.odometry.loops import close_loops
 from ovseg3r_core.odometry.shape import Shape
 from ovseg3r_core.odometry.tracker import OdometryKeyframe, Tracker, TrackerConfig
-from ovseg3r_core.sequences.prefetch import or_reason
 from ovseg3r_core.sequences.sequence import Recording
 from ovseg3r_core.stopwatch import Stopwatch
-from ovseg3r_core.types import Frame, RgbdFrame
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,27 +93,3 @@ def normals_of(shape: Shape) -> Float64[ndarray, "points 3"]:
     points, normals = (it[:, :3] for it in (shape.points.points(), shape.points.normals()))
     away = np.einsum("ij,ij->i", points, normals) > 0
     return np.where(away[:, None], -normals, normals)
-
-
-@dataclass(frozen=True, kw_only=True)
-class PosedRecording:
-    """A recording with other poses than its own: from here on nobody can tell."""
-
-    recording: Recording
-    pose: Callable[[int, float], Float64[ndarray, "4 4"]]
-    """T_map_camera of a frame by its index and stamp, seconds; raises `Rejected` where it is not known."""
-
-    @property
-    def name(self) -> str:
-        """The recording's."""
-        return self.recording.name
-
-    def __len__(self) -> int:
-        return len(self.recording)
-
-    def read(self) -> Iterator[Frame | Rejected]:
-        """The frames in order."""
-        return map(or_reason(self._posed), self.recording.read_unposed())
-
-    def _posed(self, frame: RgbdFrame) -> Frame:
-        return frame.posed(self.pose(frame.index, frame.stamp_s))

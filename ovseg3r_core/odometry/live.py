@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from ovseg3r_core.alignment import turn_up
+from ovseg3r_core.geometry import turn_up
 from ovseg3r_core.odometry.estimate import normals_of
 from ovseg3r_core.odometry.tracker import Tracker
 from ovseg3r_core.types import RgbdFrame

@@ -8,7 +8,6 @@ from numpy import ndarray
 
 from ovseg3r_core.geometry import invert, project, transform
 from ovseg3r_core.mapping.snapshot import MapSnapshot
-from ovseg3r_core.types import SceneCloud
 from ovseg3r_core.visual.preview import paint_objects
 from ovseg3r_core.visual.splats import draw_points, point_spacing_m
 from ovseg3r_core.visual.viewpoint import camera_of_size, look_from_above
@@ -29,7 +28,7 @@ def plan_of(snapshot: MapSnapshot) -> Plan | None:
     """The plan; None for a map without points. Ceilings are taken off."""
     below = ~np.isin(snapshot.owner, [record.id for record in snapshot.structure if record.label == "ceiling"])
     cloud, instance = snapshot.cloud, snapshot.instance()[below]
-    kept = SceneCloud(xyz=cloud.xyz[below], color=cloud.color[below], normal=cloud.normal[below])
+    kept = cloud.at(below)
     if not len(kept):
         return None
     up = np.asarray(snapshot.up, np.float64)

@@ -41,7 +41,7 @@ def write_recording(
     import rerun as rr  # a second to import, and only this needs it
 
     some = slice(None, None, max(1, -(-len(cloud) // _POINTS)))
-    cloud = SceneCloud(xyz=cloud.xyz[some], color=cloud.color[some], normal=cloud.normal[some])
+    cloud = cloud.at(some)
     instance, up_map = instance[some], np.asarray(up, dtype=np.float64) / np.linalg.norm(up)
     with atomic_write(path) as temporary, rr.RecordingStream("ovseg3r", recording_id=path.stem) as recording:
         recording.save(temporary, default_blueprint=_blueprint(cloud, instance, up_map))

@@ -30,7 +30,7 @@ def choose_viewpoint(
     height = round(_JUDGED_WIDTH_PX * camera.height / camera.width)
     judge = camera_of_size(_JUDGED_WIDTH_PX, height)
     some = slice(None, None, max(1, len(cloud) // _JUDGED_POINTS))
-    sample = SceneCloud(xyz=cloud.xyz[some], color=cloud.color[some], normal=cloud.normal[some])
+    sample = cloud.at(some)
     candidates = [(heading, elevation) for heading in _headings(up) for elevation in _ELEVATIONS]
     scores = [_visible_worth(sample, instance[some], judge, look_at(focus, judge, up, *view)) for view in candidates]
     return look_at(focus, camera, up, *candidates[int(np.argmax(scores))])

@@ -151,5 +151,4 @@ def _thinned(cloud: SceneCloud, truth: Truth | None, voxel_m: float) -> tuple[Sc
     if not voxel_m:
         return cloud, truth
     kept = np.sort(np.unique(voxel_keys(cloud.xyz, voxel_m), return_index=True)[1])
-    thin = SceneCloud(xyz=cloud.xyz[kept], color=cloud.color[kept], normal=cloud.normal[kept])
-    return thin, truth and truth_of(truth.instance[kept].astype(np.int64), truth.names)
+    return cloud.at(kept), truth and truth_of(truth.instance[kept].astype(np.int64), truth.names)

@@ -23,7 +23,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 
-from ovseg3r_core.types import Camera
+from ovseg3r_core.types import Camera, Frame
 from ovseg3r_ros.faults import Fault, ok
 
 Stream = Literal["color", "depth", "info", "tf"]
@@ -54,6 +54,11 @@ def walk(
     """Shots on an arc round the box room, and back again; the last one is next to the first."""
     poses = orbit(frames, from_deg=from_deg, to_deg=to_deg)
     room = box_room(width=width, height=height, poses=poses, solids=solids)
+    return there_and_back(room.frames)
+
+
+def there_and_back(frames: Sequence[Frame]) -> tuple[Shot, ...]:
+    """Frames as a camera takes them, one after the other and back again."""
     there = [
         Shot(
             color=frame.color,
@@ -61,7 +66,7 @@ def walk(
             camera=frame.camera,
             T_map_camera=frame.T_map_camera,
         )
-        for frame in room.frames
+        for frame in frames
     ]
     return tuple(there + there[-2:0:-1])
 

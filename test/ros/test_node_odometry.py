@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
-from harness_camera import THINGS, ScriptedCamera, Shot
+from harness_camera import THINGS, ScriptedCamera, Shot, there_and_back
 from harness_perception import ACTIVATE, DEACTIVATE, Perception, values_of
 from harness_robot import Robot
 from nav_msgs.msg import Odometry
@@ -20,17 +20,7 @@ STALE_S = 2.0
 
 def walk() -> tuple[Shot, ...]:
     """Round the speckled room, and back again."""
-    frames = [shoot(T) for T in round_the_room(40)]
-    there = [
-        Shot(
-            color=frame.color,
-            depth_mm=np.rint(frame.depth_m * 1000).astype(np.uint16),
-            camera=frame.camera,
-            T_map_camera=frame.T_map_camera,
-        )
-        for frame in frames
-    ]
-    return tuple(there + there[-2:0:-1])
+    return there_and_back([shoot(T) for T in round_the_room(40)])
 
 
 def blank() -> Shot:
