@@ -15,6 +15,7 @@ from ovseg3r_core.language.naming import Namer
 from ovseg3r_core.language.vocabulary import Vocabulary
 from ovseg3r_core.mapping import operator
 from ovseg3r_core.mapping.life import LifeConfig, LifeEvent, appeared
+from ovseg3r_core.mapping.lives import drop_points
 from ovseg3r_core.mapping.memory import Memory
 from ovseg3r_core.mapping.snapshot import MapSnapshot
 from ovseg3r_core.mapping.storage import load_both, load_map, save_map
@@ -131,6 +132,16 @@ def test_what_stays_gives_no_event(robot: Robot):
     snapshot = robot.perception.snapshot()
     assert {record.state for record in snapshot.objects} == {"present"} and snapshot.removed == ()
     assert max(record.last_seen for record in snapshot.objects) == 0.5 * robot.frames  # met, though not masked anew
+
+
+def test_what_lost_its_surface_is_listed_only_once_it_is_missing(robot: Robot):
+    objects, ball = robot.perception.objects, robot.record("ball")
+    drop_points(objects, ball.id)
+    objects.edit(objects.edits)
+    assert ball.id in objects.objects and objects.lives[ball.id].against == 1
+    assert ball.id not in {record.id for record in robot.perception.snapshot().objects}
+    objects.lives[ball.id] = replace(objects.lives[ball.id], missing=True)
+    assert robot.record("ball").state == "missing"
 
 
 def test_a_thing_that_vanishes_is_missing_and_then_removed(removed: Robot):

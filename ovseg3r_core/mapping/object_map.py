@@ -182,13 +182,14 @@ class ObjectMap:
         return former
 
     def records(self) -> tuple[ObjectRecord, ...]:
-        """Every object that owns enough points, by id; one that depth doubts is given as it was before."""
+        """Every object that owns enough points or is missing, by id; a doubted one is given as it was before."""
         points_of, found = self.ownership.points_of(), []
         for id_ in sorted(self.objects.keys() - self.edits.hidden):
             life, points = self.lives.get(id_), points_of.get(id_, ())
-            if life is not None and life.against:
+            has_surface = len(points) >= self.config.min_points
+            if life is not None and (life.missing or (life.against and has_surface)):
                 found.append(self.in_edited_words(replace(life.place.record, state=life.state)))
-            elif len(points) >= self.config.min_points:
+            elif has_surface:
                 found.append(self.record_of(id_, points_of[id_]))
         return tuple(found)
 
