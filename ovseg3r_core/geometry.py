@@ -111,9 +111,13 @@ def voxel_keys(xyz: Float[ndarray, "points 3"], voxel_m: float) -> Int64[ndarray
 
 def voxel_centres(keys: Int64[ndarray, " voxels"], voxel_m: float) -> Float32[ndarray, "voxels 3"]:
     """The centres of packed voxels, metres: what `voxel_keys` forgets is at most half a voxel."""
+    return ((voxel_indices(keys) + 0.5) * voxel_m).astype(np.float32)
+
+
+def voxel_indices(keys: Int64[ndarray, " voxels"]) -> Int64[ndarray, "voxels 3"]:
+    """The voxels (x, y, z) that `voxel_keys` packed."""
     mask, half = (1 << _KEY_BITS) - 1, 1 << (_KEY_BITS - 1)
-    index = np.stack([keys >> 2 * _KEY_BITS, (keys >> _KEY_BITS) & mask, keys & mask], axis=-1) - half
-    return ((index + 0.5) * voxel_m).astype(np.float32)
+    return np.stack([keys >> 2 * _KEY_BITS, (keys >> _KEY_BITS) & mask, keys & mask], axis=-1) - half
 
 
 def fit_box(xyz: Float[ndarray, "points 3"], trim: float = 0.01) -> Box:

@@ -22,7 +22,8 @@ from numpy import ndarray
 
 from ovseg3r_core.checks import Rejected, check_pose
 from ovseg3r_core.config import Within, check_ranges
-from ovseg3r_core.lifting import LiftingConfig, clean_ids, lift_view, lift_views
+from ovseg3r_core.lifted_views import LiftedViews
+from ovseg3r_core.lifting import LiftingConfig, clean_ids, lift_view
 from ovseg3r_core.mapping.anchors import anchored, first_views
 from ovseg3r_core.mapping.duplicates import heirs, led_on
 from ovseg3r_core.mapping.evidence import verdicts
@@ -42,9 +43,9 @@ from ovseg3r_core.mapping.snapshot import MapSnapshot, ObjectEmbeddings
 from ovseg3r_core.mapping.structure import StructureConfig, up_of
 from ovseg3r_core.masks.proposer import EmbedsMasks, MaskProposer
 from ovseg3r_core.pose_correction import CorrectionLog, PoseCorrection, distances, motion
+from ovseg3r_core.reconstruction.growing_surface import GrowingSurface
 from ovseg3r_core.reconstruction.incidence import Incidence, IncidenceConfig, see_points
 from ovseg3r_core.reconstruction.keyframes import KeyframeConfig, KeyframeSelector
-from ovseg3r_core.reconstruction.surface import extract_cloud
 from ovseg3r_core.reconstruction.tsdf import TsdfConfig, TsdfVolume
 from ovseg3r_core.stopwatch import Stopwatch
 from ovseg3r_core.types import Frame, LiftedMask, SceneCloud
@@ -76,9 +77,12 @@ class PerceptionConfig:
     explained_after_views: Annotated[int, Within(1, 10**9)] = 4
     """An object masked in this many views explains its pixels: nothing there is masked for its own sake again."""
     refine_every: Annotated[int, Within(0, 10**6)] = 15
-    """Keyframes between two looks at all views together; 0 leaves it to the caller."""
+    """Keyframes between two looks at all views together, at least; 0 leaves it to the caller."""
+    refine_share: Annotated[float, Within(0.0, 10.0)] = 0.1
+    """And at least this share of those that the last one looked at: each costs in step with all views, and so the looks
+    of a long run cost no more a keyframe than those of a short one."""
     max_views: Annotated[int, Within(1, 10**6)] = 500
-    """Keyframes kept at most, 250 kB each; later ones are refused and counted."""
+    """Keyframes kept at most, half a megabyte each; later ones are refused and counted."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -117,7 +121,7 @@ class Perception:
         self._same_name = same_name
         self._device = "CUDA:0" if device == "cuda" else "CPU:0"
         self._surface, self._map = Lock(), RLock()  # where both are held, the surface's was taken first
-        self._counting = Lock()
+        self._counting, self._reading = Lock(), Lock()
         self.frames = 0
         self.drops: Counter[str] = Counter()
         self._corrections = CorrectionLog()
@@ -126,10 +130,11 @@ class Perception:
     def reset(self) -> None:
         """Forget everything; a keyframe that is being looked at belongs to the old map and is dropped."""
         with self._surface, self._map:
-            self.volume = TsdfVolume(self.config.tsdf, device=self._device)
+            self.volume, self._grown = TsdfVolume(self.config.tsdf, device=self._device), GrowingSurface()
             self.keyframes: dict[str, KeyframeSelector] = {}
             self.objects = ObjectMap(self.config.mapping, self._same_name)
             self.views: list[View] = []
+            self._lifted = LiftedViews()
             self._refined_views = 0
             self._watched = watched_of(self.objects)
             self._watched_s: dict[str, float] = {}
@@ -182,7 +187,8 @@ class Perception:
     @property
     def refinement_is_due(self) -> bool:
         """Whether enough views have come for the next look at all views together."""
-        return 0 < self.config.refine_every <= self.unrefined
+        every = max(self.config.refine_every, self.config.refine_share * self._refined_views)
+        return self.config.refine_every > 0 and every <= self.unrefined
 
     def count(self, rejected: Rejected) -> None:
         """Count what was left out under its reason; the first few of each are told."""
@@ -242,12 +248,11 @@ class Perception:
         revision = self.pose_revision  # a correction from here on empties the surface that is looked at
         self._fuse_again()
         with self._map:
-            objects, views, segmenter = self.objects, tuple(self.views), self.segmenter
+            objects, views, on_cloud, segmenter = self.objects, tuple(self.views), self._lifted, self.segmenter
             dead = objects.dead_masks()
         cloud = self._extract()
         with self.clock("refine"):
-            opened = (view.open() for view in views)
-            seen, lifted = lift_views(opened, cloud, self.config.incidence, self.config.lifting)
+            seen, lifted = on_cloud.lift(views, cloud, self.config.incidence, self.config.lifting)
             lifted = [mask for mask in lifted if (mask.view, mask.mask) not in dead]
             segmented = self._segment(segmenter, cloud, seen, lifted, views) if segmenter else None
             drawing = redraw(lifted, seen, cloud, self.config.mapping, segmented)
@@ -487,10 +492,10 @@ class Perception:
             return None
 
     def _extract(self) -> SceneCloud:
-        with self.clock("extract"):
+        with self._reading, self.clock("extract"):
             with self._surface:
-                field = self.volume.read()
-            return extract_cloud(field)
+                grown, reading = self._grown, self.volume.read_again()
+            return grown.take(reading)
 
     def _place(self, view: View, former: Mapping[Placed, int] = NOWHERE) -> None:
         """Lift the masks of one view and place them on the objects of the map."""

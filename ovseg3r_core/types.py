@@ -12,6 +12,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Int32, Int64, UInt8
 from numpy import ndarray
 
+from ovseg3r_core.cloud_blocks import CloudBlocks
+
 Verdict = Literal["found", "ambiguous", "none", "blind"]
 
 
@@ -134,6 +136,8 @@ class SceneCloud:
     xyz: Float32[ndarray, "points 3"]
     color: UInt8[ndarray, "points 3"]
     normal: Float32[ndarray, "points 3"]
+    blocks: CloudBlocks | None = None
+    """Which points lie in which block of space, of a cloud as it was read from a volume: tells what stayed the same."""
 
     @classmethod
     def empty(cls) -> "SceneCloud":

@@ -40,7 +40,7 @@ def mapped(lifted: list[LiftedMask], *instances: Instance, views: int = VIEWS) -
 
 def things(drawing: Drawing) -> list[list[int]]:
     """The points of each thing that is believed, the first point first."""
-    owned = [points.tolist() for g, points in drawing.ownership.points_of().items() if g in drawing.evident]
+    owned = [points.tolist() for g, points in drawing.ownership.points_of.items() if g in drawing.evident]
     return sorted(owned)
 
 

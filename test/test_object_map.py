@@ -176,7 +176,7 @@ def test_a_rim_that_nobody_owns_goes_to_the_nearer_of_two_things():
 def test_a_rim_yields_to_any_mask():
     xyz = np.float32([[0, 0, 0], [0.02, 0, 0]])
     rimmed = with_rims(Ownership(np.int32([1, -1]), np.int32([3, 0])), xyz, 0.04)
-    assert rimmed.claim(np.array([1]), 2).owner.tolist() == [1, 2]
+    assert rimmed.claim([(np.array([1]), 2)]).owner.tolist() == [1, 2]
 
 
 def test_without_owners_there_are_no_rims():
@@ -185,9 +185,9 @@ def test_without_owners_there_are_no_rims():
 
 def test_a_claim_is_lost_only_to_a_majority():
     points = np.arange(4)
-    ownership = Ownership.empty(4).claim(points, 1).claim(points, 1).claim(points, 2)
+    ownership = Ownership.empty(4).claim([(points, 1)]).claim([(points, 1)]).claim([(points, 2)])
     assert ownership.owner.tolist() == [1] * 4
-    ownership = ownership.claim(points, 2).claim(points, 2)
+    ownership = ownership.claim([(points, 2), (points, 2)])
     assert ownership.owner.tolist() == [2] * 4
 
 

@@ -13,7 +13,7 @@ from ovseg3r_core.geometry import back_project, project, transform
 from ovseg3r_core.reconstruction.depth_edges import depth_edges
 from ovseg3r_core.reconstruction.incidence import Incidence, IncidenceConfig, see_points
 from ovseg3r_core.reconstruction.keyframes import KeyframeConfig, KeyframeSelector
-from ovseg3r_core.reconstruction.surface import thin, zero_crossings
+from ovseg3r_core.reconstruction.surface import Crossings, thin, zero_crossings
 from ovseg3r_core.reconstruction.tsdf import TsdfConfig, TsdfVolume
 from ovseg3r_core.types import Frame, SceneCloud
 
@@ -219,7 +219,7 @@ def test_what_is_put_down_is_met_after_as_many_frames_as_a_voxel_remembers():
 def test_thin_drops_what_is_not_finite():
     xyz = np.array([[0, 0, 0.001], [np.nan, 0, 0], [1, 0, 0], [2, 0, 0]], dtype=np.float32)
     normal = np.array([[0, 0, 2], [0, 0, 1], [np.inf, 0, 0], [0, 0, 0]], dtype=np.float32)
-    thinned = thin(xyz, np.full((4, 3), 300, dtype=np.float32), normal, 0.02)
+    thinned = thin(Crossings(xyz=xyz, color=np.full((4, 3), 300, dtype=np.float32), normal=normal), 0.02, 8)
     assert len(thinned) == 1
     assert thinned.normal.tolist() == [[0, 0, 1]] and thinned.color.tolist() == [[255, 255, 255]]
 

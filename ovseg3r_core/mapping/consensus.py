@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Float32, Float64, Int64
 from numpy import ndarray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
@@ -64,20 +64,65 @@ class Evidence:
     """(masks, points): which points each mask covers."""
     named: Bool[ndarray, " masks"]
     view_of: Int64[ndarray, " masks"]
-    in_view: sparse.csr_array
-    """(views, points): which points each view sees."""
+    masked_by: sparse.csr_array
+    """(points, masks): the same from the points' side."""
+    seen_by: sparse.csr_array
+    """(points, views): which views see each point."""
 
     @classmethod
     def of(cls, masks: Sequence[LiftedMask], seen: Incidence, points: int) -> "Evidence":
         """Gather the masks and views as sparse matrices."""
+        covers = _membership([mask.points for mask in masks], points)
+        in_view = sparse.csr_array(
+            (np.ones(len(seen.points), np.float32), seen.points, seen.offsets), (len(seen), points)
+        )
         return cls(
-            masks=_membership([mask.points for mask in masks], points),
+            masks=covers,
             named=np.array([mask.label is not None for mask in masks], bool),
             view_of=np.array([mask.view for mask in masks], np.int64),
-            in_view=sparse.csr_array(
-                (np.ones(len(seen.points), np.float32), seen.points, seen.offsets), (len(seen), points)
-            ),
+            masked_by=sparse.csr_array(covers.T),
+            seen_by=sparse.csr_array(in_view.T),
         )
+
+    def only(self, which: Bool[ndarray, " masks"]) -> "Evidence":
+        """Some of the masks, and all views."""
+        masks = self.masks[which]
+        return Evidence(masks, self.named[which], self.view_of[which], sparse.csr_array(masks.T), self.seen_by)
+
+
+@dataclass(frozen=True)
+class _Looks:
+    """An entry for each candidate and view that sees a point of it, sorted."""
+
+    key: Int64[ndarray, " looks"]
+    candidate: Int64[ndarray, " looks"]
+    view: Int64[ndarray, " looks"]
+    visible: Float32[ndarray, " looks"]
+    """Points of the candidate that the view sees."""
+    views: int
+
+    @classmethod
+    def of(cls, covers: sparse.csr_array, seen_by: sparse.csr_array) -> "_Looks":
+        seen = sparse.coo_array(covers @ seen_by)
+        assert seen.shape is not None
+        views = int(seen.shape[1])
+        key = seen.row.astype(np.int64) * views + seen.col
+        order = np.argsort(key)
+        return cls(
+            key[order], seen.row[order].astype(np.int64), seen.col[order].astype(np.int64), seen.data[order], views
+        )
+
+    def find(self, candidate: Int64[ndarray, " _"], view: Int64[ndarray, " _"]) -> Int64[ndarray, " _"]:
+        """The entries of some candidates and views."""
+        return np.searchsorted(self.key, candidate * self.views + view)
+
+    def sum(self, entry: Int64[ndarray, " _"], values: ndarray) -> Float64[ndarray, " looks"]:
+        """Values by their entries."""
+        return np.bincount(entry, weights=values, minlength=len(self.key))
+
+    def per_candidate(self, flags: Bool[ndarray, " looks"], candidates: int) -> Int64[ndarray, " candidates"]:
+        """How many views of each candidate are flagged."""
+        return np.bincount(self.candidate[flags], minlength=candidates)
 
 
 @dataclass(frozen=True)
@@ -107,7 +152,7 @@ def cluster_masks(
     evidence = Evidence.of(masks, seen, points)
     opinions = ask_views(evidence, evidence.masks, evidence.named, config)
     whole = opinions.split <= config.max_split * np.maximum(opinions.views.sum(axis=1), 1)
-    evidence = Evidence(evidence.masks[whole], evidence.named[whole], evidence.view_of[whole], evidence.in_view)
+    evidence = evidence.only(whole)
     agreed = _merge_by_agreement(evidence, config)
     cluster = np.full(len(masks), -1, dtype=np.int64)
     cluster[whole] = _merge_same_extent(agreed, evidence.masks, config.min_same_extent)
@@ -124,25 +169,27 @@ def ask_views(
         named: the candidates that a detector has named.
     """
     size, mask_size = covers.sum(axis=1), evidence.masks.sum(axis=1)
-    visible = (covers @ evidence.in_view.T).toarray()  # points of the candidate that the view sees
-    shared = (covers @ evidence.masks.T).tocoo()
-    row, mask = shared.row, shared.col
-    view = evidence.view_of[mask]
-    masked = _sum_by(row, view, shared.data, visible.shape)  # ... that its masks cover
-    masked_by_named = _sum_by(row, view, shared.data * evidence.named[mask], visible.shape)
-    opinion = (visible >= config.min_visible * size[:, None]) & (masked >= config.min_masked * visible) & (masked > 0)
+    looks = _Looks.of(covers, evidence.seen_by)
+    shared = sparse.coo_array(covers @ evidence.masked_by)
+    row, mask = shared.row.astype(np.int64), shared.col
+    look = looks.find(row, evidence.view_of[mask])
+    masked = looks.sum(look, shared.data)  # points of the candidate that masks of the view cover
+    masked_by_named = looks.sum(look, shared.data * evidence.named[mask])
+    opinion = looks.visible >= config.min_visible * size[looks.candidate]
+    opinion &= (masked >= config.min_masked * looks.visible) & (masked > 0)
 
-    holds = (shared.data >= config.min_held * masked[row, view]) & opinion[row, view]
+    holds = (shared.data >= config.min_held * masked[look]) & opinion[look]
     holds &= ~named[row] | evidence.named[mask] | (shared.data >= config.min_shared * mask_size[mask])
-    held = _sum_by(row[holds], view[holds], np.ones(holds.sum()), visible.shape) > 0
-    split = opinion & ~held
-    by_named = holds & evidence.named[mask]
-    whole_in = _sum_by(row[by_named], view[by_named], np.ones(by_named.sum()), visible.shape).sum(axis=1)
+    split = opinion & (looks.sum(look, holds) == 0)
     forgiven = split & (masked_by_named < 0.5 * masked)
-    forgiven &= (whole_in >= config.min_named_share * forgiven.sum(axis=1))[:, None] & (whole_in > 0)[:, None]
+    whole_in = looks.per_candidate(looks.sum(look, holds & evidence.named[mask]) > 0, len(size))
+    cut_in = looks.per_candidate(forgiven, len(size))
+    forgiven &= ((whole_in >= config.min_named_share * cut_in) & (whole_in > 0))[looks.candidate]
     held_by = sparse.csr_array((np.ones(holds.sum(), np.float32), (row[holds], mask[holds])), shared.shape)
-    views = sparse.csr_array((opinion & ~forgiven).astype(np.float32))
-    return Opinions(views=views, held_by=held_by, split=(split & ~forgiven).sum(axis=1))
+    judge = opinion & ~forgiven
+    at = looks.candidate[judge], looks.view[judge]
+    views = sparse.csr_array((np.ones(judge.sum(), np.float32), at), (len(size), looks.views))
+    return Opinions(views=views, held_by=held_by, split=looks.per_candidate(split & ~forgiven, len(size)))
 
 
 def _merge_by_agreement(evidence: Evidence, config: ConsensusConfig) -> Int64[ndarray, " masks"]:
@@ -198,10 +245,6 @@ def _pair_votes(
     i, j = together.row.astype(np.int64), together.col.astype(np.int64)
     observing = np.asarray(both[i, j]).ravel() if len(i) else np.empty(0)
     return i, j, together.data.astype(np.float64), observing.astype(np.float64)
-
-
-def _sum_by(row: ndarray, column: ndarray, values: ndarray, shape: tuple[int, int]) -> ndarray:
-    return np.bincount(row * shape[1] + column, weights=values, minlength=shape[0] * shape[1]).reshape(shape)
 
 
 def _membership(members: Sequence[Int64[ndarray, " _"]], points: int) -> sparse.csr_array:

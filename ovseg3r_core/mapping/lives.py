@@ -40,7 +40,7 @@ def remember(objects: ObjectMap, config: LifeConfig) -> None:
     objects.lives = {id_: life for id_, life in objects.lives.items() if id_ in things}
     changed = {
         id_: points
-        for id_, points in objects.ownership.points_of().items()
+        for id_, points in objects.ownership.points_of.items()
         if id_ in things and len(points) >= objects.config.min_points and _has_changed(objects.lives.get(id_), points)
     }
     samples = watched_points(changed, objects.cloud.xyz, objects.ownership.owner, config.clear_m)

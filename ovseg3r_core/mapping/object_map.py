@@ -20,6 +20,7 @@ from numpy import ndarray
 from ovseg3r_core.language.vocabulary import UNNAMED
 from ovseg3r_core.mapping.anchors import NOTHING, no_anchor
 from ovseg3r_core.mapping.association import NEW, UNCLEAR, match_mask, visible_counts
+from ovseg3r_core.mapping.descriptions import Descriptions
 from ovseg3r_core.mapping.edits import Edits
 from ovseg3r_core.mapping.life import Departure, Life, LifeEvent, Lives, left_before
 from ovseg3r_core.mapping.mapping_config import MappingConfig
@@ -65,6 +66,8 @@ class ObjectMap:
         self.events: list[LifeEvent] = []
         """What became of objects since somebody last took these."""
         self._next_id = 1
+        self._descriptions = Descriptions(same_name)
+        self._lost: set[int] = set()  # objects that are kept although their surface is not in the cloud
 
     @classmethod
     def restored(cls, config: MappingConfig, same_name: SameName, snapshot: MapSnapshot, memory: Memory) -> "ObjectMap":
@@ -102,7 +105,7 @@ class ObjectMap:
     def follow(self, cloud: SceneCloud) -> None:
         """Move on to a newer extraction of the scene cloud; what was owned stays owned."""
         if cloud is not self.cloud:
-            nearest = nearest_points(self.cloud.xyz, cloud.xyz, self.config.carry_radius_m)
+            nearest = nearest_points(self.cloud, cloud, self.config.carry_radius_m)
             self.ownership = self.ownership.followed(nearest)
             self.anchor = np.append(self.anchor, np.int32(NOTHING))[nearest]  # the last entry serves -1
         self.cloud = cloud
@@ -132,7 +135,7 @@ class ObjectMap:
                 object_id = self._begin_object(former.get((mask.view, mask.mask)))
             shown[object_id].append(mask)
             self.objects[object_id].observations.append(_observation(mask, stamp_s))
-            self.ownership = self.ownership.claim(mask.points, object_id)
+        self.ownership = self.ownership.claim((mask.points, id_) for id_, masks in shown.items() for mask in masks)
         self._count_sightings(before, visible, shown)
         self._apply_cuts()
         self._forget_ownerless()
@@ -177,13 +180,15 @@ class ObjectMap:
                 owner[free], self.objects[id_] = id_, known[id_]
         self.ownership = Ownership(owner, drawing.ownership.votes)
         self.follow(newest)
+        self._lost = set()
         self.objects |= {id_: known[id_] for id_ in self._held(known.keys() - self.objects.keys())}
         self._apply_cuts()
         return former
 
     def records(self) -> tuple[ObjectRecord, ...]:
         """Every object that owns enough points or is missing, by id; a doubted one is given as it was before."""
-        points_of, found = self.ownership.points_of(), []
+        points_of, found = self.ownership.points_of, []
+        self._descriptions.keep(self.objects.keys())
         for id_ in sorted(self.objects.keys() - self.edits.hidden):
             life, points = self.lives.get(id_), points_of.get(id_, ())
             has_surface = len(points) >= self.config.min_points
@@ -201,7 +206,7 @@ class ObjectMap:
 
     def record_of(self, object_id: int, points: Int64[ndarray, " members"]) -> ObjectRecord:
         """An object as readers see it, given its points in the cloud."""
-        record = self.objects[object_id].record(self.cloud.xyz[points], self.config.naming, self.same_name)
+        record = self._descriptions.record(self.objects[object_id], self.cloud.xyz[points], self.config.naming)
         met_s = self.met_s.get(object_id, record.last_seen)
         return self.in_edited_words(replace(record, last_seen=max(record.last_seen, met_s)))
 
@@ -265,8 +270,8 @@ class ObjectMap:
         ids = {id_ for id_, obj in self.objects.items() if not obj.observations}
         if not ids:
             return {}
-        carried = self.ownership.carried_to(self.cloud.xyz, cloud.xyz, self.config.carry_radius_m)
-        return {id_: points for id_, points in carried.points_of().items() if id_ in ids}
+        carried = self.ownership.carried_to(self.cloud, cloud, self.config.carry_radius_m)
+        return {id_: points for id_, points in carried.points_of.items() if id_ in ids}
 
     def _inherit_ids(
         self,
@@ -370,7 +375,7 @@ class ObjectMap:
             up: which way is up in the map.
             voxel_m: distance of the cloud's points.
         """
-        things = self.ownership.points_of()
+        things = self.ownership.points_of
         named: list[NamedBy] = [self.named_by(id_) for id_ in things]
         kinds = structure_kinds(list(things.values()), named, self.cloud, up, voxel_m, config)
         for id_, kind in zip(things, kinds, strict=True):
@@ -383,14 +388,19 @@ class ObjectMap:
         self.objects = {id_: obj for id_, obj in self.objects.items() if id_ in alive}
 
     def _held(self, ids: Set[int]) -> set[int]:
-        """Those that stay without points: they are missing, or their surface went away and nobody took it."""
+        """Those that stay without points: they are missing, or their surface went away and nobody took it.
+
+        The latter is looked into when they lose it, and again by each look at all views.
+        """
         known = {id_: self.lives[id_] for id_ in ids if id_ in self.lives}
         missing = {id_ for id_, life in known.items() if life.missing}
-        suspects = {id_: life.samples for id_, life in known.items() if not life.missing}
+        still = {id_ for id_ in self._lost & known.keys() if known[id_].against} - missing
+        suspects = {id_: life.samples for id_, life in known.items() if id_ not in missing | still}
         lost = vanished(suspects, self.cloud.xyz, 2 * self.config.carry_radius_m)
         for id_ in lost:
             self.lives[id_] = replace(known[id_], against=max(known[id_].against, 1))
-        return missing | lost
+        self._lost = still | lost
+        return missing | self._lost
 
     def in_edited_words(self, record: ObjectRecord) -> ObjectRecord:
         """The record under the name that an operator gave the object, where one did."""

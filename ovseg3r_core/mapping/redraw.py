@@ -91,7 +91,7 @@ def _cut_apart(
     """
     owner = np.full_like(votes.owner, NOBODY)
     members: dict[int, list[LiftedMask]] = {}
-    for id_, points in votes.points_of().items():
+    for id_, points in votes.points_of.items():
         part = connected_parts(cloud.xyz[points], config.part_gap_m)
         parts = int(np.count_nonzero(np.bincount(part) >= config.min_points))  # the largest come first
         first = len(members)

@@ -22,6 +22,7 @@ from ovseg3r_core.types import SceneCloud
 
 NamedBy = Literal["nobody", "segmenter", "detector"]
 """Who says what a thing is called; an operator counts as a detector."""
+_NORMALS_ENOUGH = 50_000  # of a cloud, to tell which way is up
 _CELL_M = 0.1  # walls are compared on squares of this size: no point has another exactly behind it
 
 
@@ -80,6 +81,7 @@ def up_by_surfaces(
     normal: Float32[ndarray, "points 3"], camera_up: Float64[ndarray, "views 3"]
 ) -> Float64[ndarray, "3"]:
     """Which way is up: the cameras' mean up, corrected by the surfaces that face about that way."""
+    normal = normal[:: max(len(normal) // _NORMALS_ENOUGH, 1)]
     up = camera_up.mean(axis=0)
     up = up / max(np.linalg.norm(up), 1e-9)
     for max_angle_deg in (40, 20, 10):

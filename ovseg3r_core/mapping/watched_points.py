@@ -7,7 +7,7 @@ foot of a cup, are left out: were the cup gone, the rays would end on the table 
 from collections.abc import Mapping, Set
 
 import numpy as np
-from jaxtyping import Float32, Int32, Int64
+from jaxtyping import Float32, Int32, Int64, Shaped
 from numpy import ndarray
 from scipy.spatial import KDTree
 
@@ -43,16 +43,17 @@ def watched_points(
     return {id_: _spread(xyz[points[free]]) for (id_, points), free in zip(chosen.items(), parts, strict=True)}
 
 
-def spread_over(xyz: Float32[ndarray, "points 3"], count: int) -> Float32[ndarray, "_ 3"]:
+def spread_over(points: Shaped[ndarray, "points *_"], count: int) -> Shaped[ndarray, "some *_"]:
     """At most so many of the points, evenly along their order, which in a scene cloud follows space."""
-    return xyz if len(xyz) <= count else xyz[np.linspace(0, len(xyz) - 1, count).astype(np.int64)]
+    return points if len(points) <= count else points[np.linspace(0, len(points) - 1, count).astype(np.int64)]
 
 
 def background_points(
     xyz: Float32[ndarray, "points 3"], owner: Int32[ndarray, " points"], things: Set[int], count: int = 1024
 ) -> Float32[ndarray, "_ 3"]:
     """Some points that belong to none of the things."""
-    return spread_over(xyz[~np.isin(owner, list(things))], count)
+    some = spread_over(np.arange(len(xyz)), 16 * count)
+    return spread_over(xyz[some[~np.isin(owner[some], list(things))]], count)
 
 
 def vanished(
@@ -66,7 +67,12 @@ def vanished(
     watched = {id_: it for id_, it in samples.items() if len(it)}
     if not watched or not len(xyz):
         return set()
-    distance, _ = KDTree(xyz).query(np.concatenate(list(watched.values())), distance_upper_bound=reach_m)
+    samples_xyz = np.concatenate(list(watched.values()))
+    low, high = samples_xyz.min(axis=0) - reach_m, samples_xyz.max(axis=0) + reach_m
+    about = xyz[((xyz >= low) & (xyz <= high)).all(axis=1)]
+    if not len(about):
+        return set(watched)
+    distance, _ = KDTree(about).query(samples_xyz, distance_upper_bound=reach_m)
     parts = np.split(np.isfinite(distance), np.cumsum([len(it) for it in watched.values()])[:-1])
     return {id_ for id_, near in zip(watched, parts, strict=True) if near.mean() < _SURFACE_LEFT}
 

@@ -11,10 +11,9 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int32, Int64
 from numpy import ndarray
 
-from ovseg3r_core.geometry import voxel_keys
+from ovseg3r_core.cloud_blocks import CloudBlocks, block_keys
+from ovseg3r_core.geometry import voxel_indices, voxel_keys
 from ovseg3r_core.types import SceneCloud
-
-_REACH = 1 << 20  # blocks from the origin in each direction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,10 +48,10 @@ class VoxelBlocks:
     @cached_property
     def neighbours(self) -> Int64[ndarray, "blocks 27"]:
         """The index of the block at each step of -1, 0, 1 along x, y, z; -1 where there is none."""
-        keys = _keys(self.place.astype(np.int64))
+        keys = block_keys(self.place)
         order = np.argsort(keys)
         steps = np.stack(np.meshgrid(*[[-1, 0, 1]] * 3, indexing="ij"), axis=-1).reshape(27, 3)
-        wanted = _keys(self.place.astype(np.int64)[:, None] + steps)
+        wanted = block_keys(self.place[:, None] + steps)
         at = np.searchsorted(keys[order], wanted).clip(max=len(keys) - 1)
         return np.where(keys[order][at] == wanted, order[at], -1)
 
@@ -70,11 +69,10 @@ class VoxelBlocks:
 
 
 def extract_cloud(blocks: VoxelBlocks) -> SceneCloud:
-    """The surface: at most one point a voxel, with colour and a unit normal towards the cameras."""
+    """The surface: at most one point a voxel, with colour and a unit normal towards the cameras, block by block."""
     if not len(blocks.place):
         return SceneCloud.empty()
-    found = zero_crossings(blocks)
-    return thin(found.xyz, found.color, found.normal, blocks.voxel_m)
+    return thin(zero_crossings(blocks), blocks.voxel_m, blocks.side)
 
 
 def zero_crossings(blocks: VoxelBlocks) -> Crossings:
@@ -148,23 +146,18 @@ def _gradient(
     return gradient
 
 
-def _keys(place: Int64[ndarray, "*blocks 3"]) -> Int64[ndarray, "*blocks"]:
-    return ((place[..., 0] + _REACH) << 42) | ((place[..., 1] + _REACH) << 21) | (place[..., 2] + _REACH)
+def thin(found: Crossings, voxel_m: float, side: int) -> SceneCloud:
+    """One point a voxel: the mean of the up to three places where the surface crosses its edges.
 
+    Crossings without a finite position or normal are left out. Points are in the order of their blocks, and of their
+    voxels in each: the same crossings of one block give the same points, whatever lies elsewhere.
 
-def thin(
-    xyz: Float32[ndarray, "crossings 3"],
-    color: Float32[ndarray, "crossings 3"],
-    normal: Float32[ndarray, "crossings 3"],
-    voxel_m: float,
-) -> SceneCloud:
-    """One point a voxel: the mean of the up to three places where the surface crosses its edges, in voxel order.
-
-    Crossings without a finite position or normal are left out.
+    Args:
+        side: voxels along a block.
     """
-    length = np.linalg.norm(normal, axis=1)
-    good = np.isfinite(xyz).all(axis=1) & np.isfinite(length) & (length > 1e-6)
-    xyz, color, normal = xyz[good], color[good], normal[good]
+    length = np.linalg.norm(found.normal, axis=1)
+    good = np.isfinite(found.xyz).all(axis=1) & np.isfinite(length) & (length > 1e-6)
+    xyz, color, normal = found.xyz[good], found.color[good], found.normal[good]
     if not len(xyz):
         return SceneCloud.empty()
     # Two coordinates of a crossing are whole voxels: half a voxel on, rounding no longer decides where they fall.
@@ -172,11 +165,15 @@ def thin(
     order = np.lexsort((xyz[:, 2], xyz[:, 1], xyz[:, 0], keys))
     starts = np.flatnonzero(np.diff(keys[order], prepend=keys[order[0]] - 1))
     counts = np.diff(starts, append=len(order))[:, None]
+    voxels = keys[order[starts]]
     xyz, color, normal = (np.add.reduceat(values[order], starts) / counts for values in (xyz, color, normal))
     length = np.linalg.norm(normal, axis=1, keepdims=True)
-    solid = length[:, 0] > 1e-3  # a sheet seen from both sides may cancel its normals out
+    solid = np.flatnonzero(length[:, 0] > 1e-3)  # a sheet seen from both sides may cancel its normals out
+    blocks, in_blocks = CloudBlocks.sorted(block_keys(voxel_indices(voxels[solid]) // side))
+    solid = solid[in_blocks]
     return SceneCloud(
         xyz=xyz[solid].astype(np.float32),
         color=np.clip(np.rint(color[solid]), 0, 255).astype(np.uint8),
         normal=(normal[solid] / length[solid]).astype(np.float32),
+        blocks=blocks,
     )

@@ -9,19 +9,22 @@ from typing import Annotated
 import numpy as np
 import open3d as o3d
 import open3d.core as o3c
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32, Int32, Int64
 from numpy import ndarray
 from scipy.spatial import KDTree
 
 from ovseg3r_core.checks import DEPTH_LIMIT_M, Rejected
+from ovseg3r_core.cloud_blocks import beside, block_keys
 from ovseg3r_core.config import Within, check_ranges
 from ovseg3r_core.geometry import invert
 from ovseg3r_core.reconstruction.depth_edges import depth_edges
+from ovseg3r_core.reconstruction.growing_surface import Reading
 from ovseg3r_core.reconstruction.surface import VoxelBlocks, extract_cloud
 from ovseg3r_core.types import Frame, SceneCloud
 
 _VOXEL_BYTES = 5 * 4  # distance, weight and three colours; 16-bit weights would wrap after 36 minutes at 30 Hz
 _SPARE_BLOCKS = 256  # kept free, see `_integrate_blocks`
+_TOUCHES = 32  # frames that are noted one by one
 _FRAMES_A_CAP = 8  # weights are capped every so many frames, as that takes a fifth of a frame's time
 
 
@@ -80,6 +83,8 @@ class TsdfVolume:
         """Take the whole memory budget; `device` is Open3D's name for it, "CPU:0" or "CUDA:0"."""
         self.config = config or TsdfConfig()
         self.frames = 0
+        self._touched: list[Int32[ndarray, "blocks 3"]] = []  # since the surface was last read
+        self._read_at_weight: float | None = None  # None where all of it is to be read
         self._device = o3c.Device(device)
         self._grid = o3d.t.geometry.VoxelBlockGrid(
             attr_names=("tsdf", "weight", "color"),
@@ -113,6 +118,7 @@ class TsdfVolume:
         self._check_budget(frame, blocks)
         for part in self._parts_that_fit(blocks):
             self._grid.integrate(part, depth, color, K, T_camera_map, *reach)
+        self._touch(blocks.cpu().numpy())
         if self.frames % _FRAMES_A_CAP == 0:
             self._cap_weights(blocks)
         self.frames += 1
@@ -152,14 +158,14 @@ class TsdfVolume:
             for name in ("tsdf", "weight", "color"):
                 self._grid.attribute(name)[used] = 0.0  # whoever gets the block next takes it as it is
             index.erase(index.key_tensor()[used])
-        self.frames = 0
+        self.frames, self._read_at_weight = 0, None
 
     def weigh(self, factor: float) -> None:
         """Let every frame so far count for so many: for those that stand for others, which are gone."""
         weight = self._grid.attribute("weight")
         used = self._grid.hashmap().active_buf_indices().to(o3c.int64)
         weight[used] = weight[used] * factor
-        self.frames = round(self.frames * factor)
+        self.frames, self._read_at_weight = round(self.frames * factor), None
 
     def extract(self) -> SceneCloud:
         """The surface met so far: at most one point a voxel, with colour and a unit normal towards the cameras.
@@ -170,7 +176,39 @@ class TsdfVolume:
 
     def read(self) -> VoxelBlocks:
         """A copy of the field, for `extract_cloud`; nobody may fuse meanwhile."""
-        used = self._grid.hashmap().active_buf_indices().cpu().numpy().astype(np.int64)
+        return self._copy_of(self._grid.hashmap().active_buf_indices())
+
+    def read_again(self) -> Reading:
+        """A copy of what was touched since this was last called, for a `GrowingSurface`; nobody may fuse meanwhile."""
+        touched, self._touched = self._touched, []
+        before, self._read_at_weight = self._read_at_weight, self._min_weight
+        if before != self._min_weight:  # other voxels count now
+            return Reading(field=self.read(), keys=None)
+        nothing = np.zeros((0, 3), np.int32)
+        changed, _ = self._in_use(beside(np.concatenate([nothing, *touched])))
+        _, at = self._in_use(beside(changed))
+        return Reading(field=self._copy_of(at), keys=np.sort(block_keys(changed)))
+
+    def _touch(self, places: Int32[ndarray, "blocks 3"]) -> None:
+        if self._read_at_weight is None:
+            return  # everything is read next time
+        self._touched.append(places)
+        if len(self._touched) == _TOUCHES:  # a camera that stands still touches the same again and again
+            self._touched = [np.unique(np.concatenate(self._touched), axis=0)]
+
+    @property
+    def _min_weight(self) -> float:
+        return min(self.config.min_weight, self.config.min_weight_share * self.frames)
+
+    def _in_use(self, places: Int32[ndarray, "places 3"]) -> tuple[Int32[ndarray, "blocks 3"], o3c.Tensor]:
+        """Which blocks there are of some, and where in the attributes."""
+        if not len(places):
+            return places, o3c.Tensor.zeros(o3c.SizeVector([0]), o3c.int32, self._device)
+        at, known = self._grid.hashmap().find(o3c.Tensor.from_numpy(places).to(self._device))
+        return places[known.cpu().numpy()], at[known]
+
+    def _copy_of(self, blocks: o3c.Tensor) -> VoxelBlocks:
+        used = blocks.cpu().numpy().astype(np.int64)
 
         def copied(attribute: o3c.Tensor) -> ndarray:
             return np.take(attribute.cpu().numpy(), used, axis=0)
@@ -181,7 +219,7 @@ class TsdfVolume:
             weight=copied(self._grid.attribute("weight"))[..., 0],
             color=copied(self._grid.attribute("color")),
             voxel_m=self.config.voxel_size_m,
-            min_weight=min(self.config.min_weight, self.config.min_weight_share * self.frames),
+            min_weight=self._min_weight,
         )
 
     def _voxels_about(
@@ -190,10 +228,11 @@ class TsdfVolume:
         """The voxels of the blocks in use that come near some points: their flat index in the attributes, and place."""
         side, voxel_m = self.config.block_resolution, self.config.voxel_size_m
         corners = xyz[:, None] + reach_m * np.stack(np.meshgrid(*[[-1, 0, 1]] * 3), axis=-1).reshape(1, 27, 3)
-        keys = np.unique(np.floor(corners.reshape(-1, 3) / (side * voxel_m)).astype(np.int32), axis=0)
-        at, known = self._grid.hashmap().find(o3c.Tensor.from_numpy(keys).to(self._device))
-        used = known.cpu().numpy()
-        at, keys = at.cpu().numpy().astype(np.int64)[used], keys[used]
+        keys, found = self._in_use(
+            np.unique(np.floor(corners.reshape(-1, 3) / (side * voxel_m)).astype(np.int32), axis=0)
+        )
+        self._touch(keys)
+        at = found.cpu().numpy().astype(np.int64)
         z, y, x = np.meshgrid(*[np.arange(side)] * 3, indexing="ij")
         inside = np.stack([x, y, z], axis=-1).reshape(1, -1, 3)
         place = (keys[:, None].astype(np.int64) * side + inside) * voxel_m

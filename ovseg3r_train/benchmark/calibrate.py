@@ -55,7 +55,7 @@ def map_of(scene: LabelledScene, config: PerceptionConfig | None = None) -> Aske
     return AskedMap(
         scene=scene.name,
         objects=objects.records(),
-        members=objects.ownership.points_of(),
+        members=objects.ownership.points_of,
         truth=scene.truth,
         brought=frozenset(mask.label for mask in scene.lifted if mask.label is not None),
     )

@@ -1,0 +1,68 @@
+"""Which points of a cloud lie in which block of space, and in which state each block was read.
+
+A volume is read block by block. Between two readings most blocks of a large map stay as they are, and so do their
+points: whoever goes from one cloud to the next needs to look at the others only.
+"""
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Int, Int32, Int64
+from numpy import ndarray
+
+_REACH = 1 << 20  # blocks from the origin in each direction
+_STEPS = np.stack(np.meshgrid(*[[-1, 0, 1]] * 3, indexing="ij"), axis=-1).reshape(27, 3)
+_readings = itertools.count(1)  # of all volumes: no two states of a block have one number
+
+
+def block_keys(place: Int[ndarray, "*blocks 3"]) -> Int64[ndarray, "*blocks"]:
+    """Places of blocks (x, y, z) as sortable numbers."""
+    place = place.astype(np.int64) + _REACH
+    return (place[..., 0] << 42) | (place[..., 1] << 21) | place[..., 2]
+
+
+def beside(places: Int32[ndarray, "blocks 3"]) -> Int32[ndarray, "more 3"]:
+    """Some blocks, and those that touch them, corners included; each once."""
+    around = np.unique(block_keys(places[:, None] + _STEPS))
+    mask = (1 << 21) - 1
+    return (np.stack([around >> 42, (around >> 21) & mask, around & mask], axis=-1) - _REACH).astype(np.int32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CloudBlocks:
+    """The blocks that hold points, sorted; the points of block b are `start[b]` to `start[b + 1]`."""
+
+    key: Int64[ndarray, " blocks"]
+    start: Int64[ndarray, " rows"]
+    """One more than there are blocks."""
+    reading: Int64[ndarray, " blocks"]
+    """When each block was read: the same number, the same points."""
+
+    @classmethod
+    def sorted(cls, key_of_point: Int64[ndarray, " points"]) -> tuple["CloudBlocks", Int64[ndarray, " points"]]:
+        """The blocks of points that were just read, and the order that sorts the points by block."""
+        order = np.argsort(key_of_point, kind="stable")
+        key, start = np.unique(key_of_point[order], return_index=True)
+        reading = np.full(len(key), next(_readings), np.int64)
+        return cls(key=key, start=np.append(start, len(order)).astype(np.int64), reading=reading), order
+
+    @property
+    def sizes(self) -> Int64[ndarray, " blocks"]:
+        """Points of each block."""
+        return np.diff(self.start)
+
+    def runs(self, which: Bool[ndarray, " blocks"]) -> list[tuple[int, int]]:
+        """The points of some blocks, as few slices as there are."""
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], which, [False]]).astype(np.int8)))
+        return list(zip(self.start[edges[::2]].tolist(), self.start[edges[1::2]].tolist(), strict=True))
+
+    def unchanged_in(self, later: "CloudBlocks") -> Int64[ndarray, " points"]:
+        """For each point of a later cloud its place in this one; -1 where its block was read again since."""
+        if not len(self.key):
+            return np.full(int(later.start[-1]), -1, np.int64)
+        at = np.searchsorted(self.key, later.key).clip(max=len(self.key) - 1)
+        same = (self.key[at] == later.key) & (self.reading[at] == later.reading)
+        before = np.arange(later.start[-1]) + np.repeat(self.start[at] - later.start[:-1], later.sizes)
+        before[np.repeat(~same, later.sizes)] = -1
+        return before

@@ -1,0 +1,94 @@
+"""A surface that is read again only where it changed is the surface."""
+
+import numpy as np
+import pytest
+from scenes import box_room, orbit
+
+from ovseg3r_core.cloud_blocks import CloudBlocks, beside, block_keys
+from ovseg3r_core.reconstruction.growing_surface import GrowingSurface
+from ovseg3r_core.reconstruction.tsdf import TsdfConfig, TsdfVolume
+from ovseg3r_core.types import SceneCloud
+
+CONFIG = TsdfConfig(memory_budget_mb=64.0, min_weight=1.0)
+
+
+def assert_same(some: SceneCloud, other: SceneCloud) -> None:
+    np.testing.assert_array_equal(some.xyz, other.xyz)
+    np.testing.assert_array_equal(some.color, other.color)
+    np.testing.assert_array_equal(some.normal, other.normal)
+    assert some.blocks is not None and other.blocks is not None
+    np.testing.assert_array_equal(some.blocks.key, other.blocks.key)
+    np.testing.assert_array_equal(some.blocks.start, other.blocks.start)
+
+
+@pytest.fixture(scope="module")
+def frames():
+    return box_room(poses=orbit(40, to_deg=180.0), width=120, height=90).frames
+
+
+def test_frame_by_frame_it_is_the_surface_of_everything(frames):
+    volume, grown, partial = TsdfVolume(CONFIG), GrowingSurface(), 0
+    for frame in frames:
+        volume.integrate(frame)
+        reading = volume.read_again()
+        partial += reading.keys is not None and len(reading.field.place) < volume.blocks
+        assert_same(grown.take(reading), volume.extract())
+    assert partial > 10  # it did not read everything each time
+    assert len(grown.cloud) > 5_000
+
+
+def test_what_is_forgotten_weighed_or_cleared_is_read_again(frames):
+    volume, grown = TsdfVolume(CONFIG), GrowingSurface()
+    for frame in frames[:24]:
+        volume.integrate(frame)
+    cloud = grown.take(volume.read_again())
+    ball = np.linalg.norm(cloud.xyz - np.array([0.75, -0.4, 0.2]), axis=1) < 0.3
+    volume.forget(cloud.xyz[ball], cloud.xyz[~ball])
+    assert_same(grown.take(volume.read_again()), volume.extract())
+    assert len(grown.cloud) < len(cloud)
+    volume.weigh(0.25)
+    assert_same(grown.take(volume.read_again()), volume.extract())
+    volume.clear()
+    assert len(grown.take(volume.read_again())) == 0
+    volume.integrate(frames[0])
+    assert_same(grown.take(volume.read_again()), volume.extract())
+
+
+def test_a_camera_that_stands_still_notes_no_more_than_it_sees(frames):
+    volume, grown = TsdfVolume(CONFIG), GrowingSurface()
+    for _ in range(30):
+        volume.integrate(frames[0])
+    grown.take(volume.read_again())
+    for _ in range(70):
+        volume.integrate(frames[0])
+    assert sum(map(len, volume._touched)) < 40 * volume.blocks
+    assert_same(grown.take(volume.read_again()), volume.extract())
+
+
+def test_points_of_blocks_that_were_not_read_again_stay_the_same(frames):
+    volume, grown = TsdfVolume(CONFIG), GrowingSurface()
+    for frame in frames[:30]:
+        volume.integrate(frame)
+    before = grown.take(volume.read_again())
+    volume.integrate(frames[-1])
+    after = grown.take(volume.read_again())
+    assert before.blocks is not None and after.blocks is not None
+    same = before.blocks.unchanged_in(after.blocks)
+    kept = same >= 0
+    assert 0.05 < kept.mean() < 0.95
+    np.testing.assert_array_equal(before.xyz[same[kept]], after.xyz[kept])
+
+
+def test_two_readings_of_one_block_are_told_apart():
+    some, _ = CloudBlocks.sorted(np.array([3, 3, 7]))
+    other, _ = CloudBlocks.sorted(np.array([3, 3, 7]))
+    assert (some.unchanged_in(other) == -1).all()
+    np.testing.assert_array_equal(some.unchanged_in(some), [0, 1, 2])
+    assert some.runs(np.array([True, True])) == [(0, 3)] and some.runs(np.array([False, True])) == [(2, 3)]
+
+
+def test_blocks_beside_are_the_27_about_it():
+    found = beside(np.array([[0, -5, 2]], np.int32))
+    assert len(found) == 27
+    assert (np.abs(found - [0, -5, 2]).max(axis=1) <= 1).all()
+    assert len(np.unique(block_keys(found))) == 27
