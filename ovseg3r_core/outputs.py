@@ -34,7 +34,7 @@ def write_outputs(folder: Path, snapshot: MapSnapshot, namer: Namer, memory: Mem
     write_scene_ply(folder / "scene.ply", snapshot.cloud, instance, point_labels(snapshot, namer))
     shown = [named(record, namer) for record in snapshot.objects]
     render_preview(snapshot.cloud, instance, shown, folder / "preview.png", up=snapshot.up)
-    frames = [view.frame() for view in memory.views]
+    frames = [view.frame() for view in memory.views if view.kept]
     write_recording(folder / "recording.rrd", snapshot.cloud, instance, shown, keyframes=frames, up=snapshot.up)
 
 

@@ -46,6 +46,7 @@ from ovseg3r_core.pose_correction import CorrectionLog, PoseCorrection, distance
 from ovseg3r_core.reconstruction.growing_surface import GrowingSurface
 from ovseg3r_core.reconstruction.incidence import Incidence, IncidenceConfig, see_points
 from ovseg3r_core.reconstruction.keyframes import KeyframeConfig, KeyframeSelector
+from ovseg3r_core.reconstruction.spare_views import most_spare
 from ovseg3r_core.reconstruction.tsdf import TsdfConfig, TsdfVolume
 from ovseg3r_core.stopwatch import Stopwatch
 from ovseg3r_core.types import Frame, LiftedMask, SceneCloud
@@ -82,7 +83,7 @@ class PerceptionConfig:
     """And at least this share of those that the last one looked at: each costs in step with all views, and so the looks
     of a long run cost no more a keyframe than those of a short one."""
     max_views: Annotated[int, Within(1, 10**6)] = 500
-    """Keyframes kept at most, half a megabyte each; later ones are refused and counted."""
+    """Keyframes kept at most, half a megabyte each; beyond that, of the two most alike the older makes room."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -152,7 +153,7 @@ class Perception:
         """
         self.reset()
         with self._surface, self._map:
-            for view in memory.views:
+            for view in (view for view in memory.views if view.kept):
                 self._fuse_kept(view.index, view.frame(), memory.lives.departures, snapshot.cloud)
             self._forget(memory.lives.departures, snapshot.cloud, before_view=len(memory.views))
             self.objects = ObjectMap.restored(self.config.mapping, self._same_name, snapshot, memory)
@@ -185,9 +186,15 @@ class Perception:
         return len(self.views) - self._refined_views
 
     @property
+    def retired(self) -> int:
+        """Keyframes that made room for others: `max_views` are kept."""
+        return sum(not view.kept for view in self.views)
+
+    @property
     def refinement_is_due(self) -> bool:
         """Whether enough views have come for the next look at all views together."""
-        every = max(self.config.refine_every, self.config.refine_share * self._refined_views)
+        looked_at = min(self._refined_views, self.config.max_views)
+        every = max(self.config.refine_every, self.config.refine_share * looked_at)
         return self.config.refine_every > 0 and every <= self.unrefined
 
     def count(self, rejected: Rejected) -> None:
@@ -217,11 +224,8 @@ class Perception:
         """Find the masks of a keyframe, lift them, and place them on the objects of the map.
 
         Raises:
-            Rejected: `view_budget` where no more keyframes are kept, `map_reset` where the map that it belongs to is
-                gone by now.
+            Rejected: `map_reset` where the map that it belongs to is gone by now.
         """
-        if len(self.views) >= self.config.max_views:
-            raise Rejected("view_budget", f"frame {keyframe.index}: {self.config.max_views} keyframes are kept already")
         objects = self.objects
         explained = self._explained(keyframe, objects)
         with self.clock("masks"):
@@ -234,6 +238,7 @@ class Perception:
             overtaken = keyframe.pose_revision not in (None, self.pose_revision)
             view = View.of(len(self.views), self._corrections.applied_to(keyframe), masks, ids)
             self.views.append(view)
+            self._make_room()
             if overtaken:
                 self._to_fuse.append(view)  # what was fused of it went with the surface of before
             self._place(view)
@@ -259,7 +264,9 @@ class Perception:
             with self._map:
                 if self.objects is not objects or self.pose_revision != revision:
                     return  # the map was reset or moved meanwhile; where it was moved, the next look is due
-                former = objects.adopt(drawing, [view.stamp_s for view in views], anew=self._settling)
+                lost = {view.index for view in views if not view.kept}
+                stamps_s = [view.stamp_s for view in views]
+                former = objects.adopt(drawing, stamps_s, without=lost, anew=self._settling)
                 for view in self.views[len(views) :]:
                     self._place(view, former)
                 if self._settling:
@@ -390,6 +397,13 @@ class Perception:
             if departure.before_view == before_view:
                 self.volume.forget(departure.place.xyz, cloud.xyz)
 
+    def _make_room(self) -> None:
+        """Let go of the images of keyframes beyond the budget."""
+        kept = [view for view in self.views if view.kept]
+        while len(kept) > self.config.max_views:
+            spare = kept.pop(most_spare([view.T_map_camera for view in kept], self.config.keyframes))
+            self.views[spare.index] = spare.retired()
+
     def _remember(self) -> None:
         """Note where the objects are now, and watch them."""
         remember(self.objects, self.config.life)
@@ -447,7 +461,7 @@ class Perception:
         if not views:
             return Reanchored()
         merged = reanchor(self.objects, T_new_old)
-        self.views, self._to_fuse, self._refined_views, self._settling = views, list(views), 0, True
+        self.views, self._to_fuse, self._refined_views, self._settling = views, [v for v in views if v.kept], 0, True
         self._remember()
         shift_m, _ = distances(T_before, T_after)
         return Reanchored(
@@ -487,7 +501,7 @@ class Perception:
                 return self._to_fuse.pop(0)  # in their order, as things left their places between two of them
             if self._frames_before and self.views:
                 self._forget(self.objects.departures, self.objects.cloud, before_view=len(self.views))
-                self.volume.weigh(max(self._frames_before / len(self.views), 1.0))
+                self.volume.weigh(max(self._frames_before / (len(self.views) - self.retired), 1.0))
                 self._frames_before = 0
             return None
 

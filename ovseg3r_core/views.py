@@ -28,7 +28,10 @@ class OpenView:
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """A keyframe, its images compressed: about 250 kB at 640x480 in place of 3 MB."""
+    """A keyframe, its images compressed: about 250 kB at 640x480 in place of 3 MB.
+
+    One that made room for others has no images left. What its masks were called still counts; they lie nowhere.
+    """
 
     index: int
     stamp_s: float
@@ -60,6 +63,15 @@ class View:
             ids_png=_encode(".png", (ids + 1).astype(np.uint16), [cv2.IMWRITE_PNG_COMPRESSION, 1]),
         )
 
+    @property
+    def kept(self) -> bool:
+        """Whether it has its images."""
+        return bool(self.depth_png)
+
+    def retired(self) -> "View":
+        """Without its images."""
+        return replace(self, color_jpeg=b"", depth_png=b"", ids_png=b"")
+
     def moved_to(self, T_map_camera: Float64[ndarray, "4 4"]) -> "View":
         """The same keyframe, taken from elsewhere than was thought."""
         taken = self.T_map_camera if self.T_map_taken is None else self.T_map_taken
@@ -85,13 +97,16 @@ class View:
         )
 
     def open(self) -> OpenView:
-        """Decode what lifting needs."""
+        """Decode what lifting needs; a view without images sees nothing."""
+        size = (self.camera.height, self.camera.width)
         return OpenView(
             index=self.index,
-            depth_m=self.depth_m(),
+            depth_m=self.depth_m() if self.kept else np.zeros(size, np.float32),
             camera=self.camera,
             T_map_camera=self.T_map_camera,
-            ids=_decode(self.ids_png, cv2.IMREAD_UNCHANGED).astype(np.int32) - 1,
+            ids=_decode(self.ids_png, cv2.IMREAD_UNCHANGED).astype(np.int32) - 1
+            if self.kept
+            else np.full(size, -1, np.int32),
             tags=self.tags,
         )
 

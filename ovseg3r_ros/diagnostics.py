@@ -82,6 +82,7 @@ class Diagnostics:
         return MapHealth(
             views=shown.snapshot.views,
             max_views=self._live.perception.config.max_views,
+            retired=self._live.perception.retired,
             objects=len(shown.things),
             missing=sum(it.record.state == "missing" for it in shown.things),
             removed=len(shown.removed),

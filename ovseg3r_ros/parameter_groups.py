@@ -41,6 +41,7 @@ METHOD = ParameterGroup(
         "life",
         "explained_after_views",
         "refine_every",
+        "refine_share",
         "max_views",
     ),
 )

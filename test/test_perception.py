@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 import recordings
 from scenes import AnalyticScene, box_room, orbit
+from scipy.spatial.transform import Rotation
 
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.language.coco import same_name
 from ovseg3r_core.mapping.snapshot import MapSnapshot
 from ovseg3r_core.perception import Perception, PerceptionConfig
+from ovseg3r_core.reconstruction.keyframes import KeyframeConfig
+from ovseg3r_core.reconstruction.spare_views import most_spare
 from ovseg3r_core.reconstruction.tsdf import TsdfConfig
 from ovseg3r_core.run import config_of
 from ovseg3r_core.sequences.bag_writer import write_bag
@@ -203,7 +206,7 @@ def test_a_proposer_that_rejects_a_frame_costs_that_frame_only(room):
 
 
 def test_frames_that_need_more_memory_than_the_budget_are_dropped_and_the_map_stays(room):
-    far = [replace(frame, T_map_camera=moved(frame, 20.0 * i)) for i, frame in enumerate(room.frames)]
+    far = [replace(frame, T_map_camera=moved(frame.T_map_camera, 20.0 * i)) for i, frame in enumerate(room.frames)]
     config = replace(config_of(online=False), tsdf=TsdfConfig(memory_budget_mb=48.0))
     perception = perceive(far, exact(room), config)
     kept = perception.volume.frames
@@ -213,17 +216,42 @@ def test_frames_that_need_more_memory_than_the_budget_are_dropped_and_the_map_st
     assert len(perception.snapshot().cloud)
 
 
-def moved(frame: Frame, along_x_m: float) -> np.ndarray:
-    T = frame.T_map_camera.copy()
+def moved(T_map_camera: np.ndarray, along_x_m: float) -> np.ndarray:
+    T = T_map_camera.copy()
     T[0, 3] += along_x_m
     return T
 
 
-def test_keyframes_beyond_the_budget_are_refused_and_still_fused(room):
-    perception = perceive(room.frames, exact(room), replace(config_of(online=False), max_views=3))
-    assert len(perception.views) == 3
-    assert dict(perception.drops) == {"view_budget": len(room.frames) - 3}
+def test_of_keyframes_beyond_the_budget_the_most_alike_make_room_and_their_things_stay(room):
+    config = replace(config_of(online=True), max_views=4, refine_every=3)
+    perception, all_kept = perceive(room.frames, exact(room), config), perceive(room.frames, exact(room))
+    assert (len(perception.views), perception.retired, dict(perception.drops)) == (len(room.frames), 2, {})
+    assert perception.views[-1].kept
     assert perception.volume.frames == len(room.frames)
+    found, wanted = (sorted(it.label for it in one.snapshot().objects) for one in (perception, all_kept))
+    assert found == wanted
+
+
+def test_a_thing_that_only_retired_keyframes_show_is_still_there(room):
+    config = replace(config_of(online=True), refine_every=0)
+    perception = perceive(room.frames, exact(room), config)
+    before = {it.id: it for it in perception.snapshot().objects}
+    perception.views = [view.retired() for view in perception.views]
+    perception.refine()
+    after = {it.id: it for it in perception.snapshot().objects}
+    assert after.keys() == before.keys()
+    for id_, record in after.items():
+        assert (record.label, record.first_seen) == (before[id_].label, before[id_].first_seen)
+        assert record.points == pytest.approx(before[id_].points, rel=0.05)
+
+
+def test_the_keyframe_that_goes_is_the_older_of_the_two_most_alike():
+    poses = [moved(np.eye(4), x) for x in (0.0, 1.0, 1.9, 2.0, 4.0)]
+    assert most_spare(poses, KeyframeConfig()) == 2
+    turned = poses[4].copy()
+    turned[:3, :3] = Rotation.from_euler("y", 90, degrees=True).as_matrix()
+    assert most_spare([*poses[:2], poses[4], turned, poses[4]], KeyframeConfig()) == 2
+    assert most_spare([np.eye(4), np.eye(4)], KeyframeConfig()) == 0
 
 
 def test_a_camera_that_stands_still_gives_one_view(room):

@@ -32,6 +32,14 @@ def test_a_keyframe_without_masks_comes_back():
     assert_same_view(unpack_view(pack_view(view)), view)
 
 
+def test_a_view_that_made_room_keeps_what_its_masks_were_called():
+    view = make_view(3)
+    back = unpack_view(pack_view(view.retired()))
+    assert not back.kept
+    assert [(tag.score, tag.label) for tag in back.tags] == [(tag.score, tag.label) for tag in view.tags]
+    assert (back.open().depth_m == 0).all() and (back.open().ids == -1).all()
+
+
 @pytest.mark.parametrize("score", [np.nan, np.inf])
 def test_what_could_not_be_loaded_is_not_packed(score):
     view = make_view(0)

@@ -140,10 +140,14 @@ class ObjectMap:
         self._apply_cuts()
         self._forget_ownerless()
 
-    def adopt(self, drawing: Drawing, stamps_s: Sequence[float], *, anew: bool = False) -> Mapping[Placed, int]:
+    def adopt(
+        self, drawing: Drawing, stamps_s: Sequence[float], *, without: Set[int] = frozenset(), anew: bool = False
+    ) -> Mapping[Placed, int]:
         """Take a look at all views for the truth: ids stay with the things that had them, edits hold.
 
         Args:
+            without: views whose masks could not be looked at any more. They count for names as before, and what no
+                other view shows stays where it is.
             anew: the map lies on a surface of before, which is given up for the one that was looked at.
 
         Returns:
@@ -153,7 +157,7 @@ class ObjectMap:
         former = {
             (o.view, o.mask): obj.id for obj in self.objects.values() for o in obj.observations
         }  # a mask of several objects is told by the last
-        dead, before = self.dead_masks(), self._unmasked(drawing.cloud)
+        dead, before = self.dead_masks(), self._unmasked(drawing.cloud, without)
         ids = self._inherit_ids(drawing, former, before)
         alive = {
             g for g, masks in drawing.members.items() if not _mostly(dead, masks)
@@ -167,7 +171,10 @@ class ObjectMap:
             obj.sighting = obj.sighting.or_better(drawing.sightings[g])
             said = surer(obj.recognition, drawing.recognised.get(g))
             obj.recognition = said or (known[id_].recognition if id_ in known else None)
-            obj.past = known[id_].past if id_ in known else []
+        for id_, obj in self.objects.items():
+            if id_ in known:
+                obj.past = known[id_].past
+                obj.observations.extend(o for o in known[id_].observations if o.view in without)
         lookup = np.full(int(drawing.ownership.owner.max(initial=-1)) + 2, NOBODY, np.int32)  # the last serves -1
         for g, id_ in ids.items():
             lookup[g] = id_
@@ -265,9 +272,10 @@ class ObjectMap:
         """Ids from here on were never used."""
         return self._next_id
 
-    def _unmasked(self, cloud: SceneCloud) -> dict[int, Int64[ndarray, " members"]]:
-        """The points, in another extraction of the cloud, of the objects that the segmenter alone found."""
-        ids = {id_ for id_, obj in self.objects.items() if not obj.observations}
+    def _unmasked(self, cloud: SceneCloud, without: Set[int]) -> dict[int, Int64[ndarray, " members"]]:
+        """The points, in another extraction of the cloud, of the objects that no mask shows: the segmenter alone found
+        them, or they were seen by views that are not looked at any more."""
+        ids = {id_ for id_, obj in self.objects.items() if all(o.view in without for o in obj.observations)}
         if not ids:
             return {}
         carried = self.ownership.carried_to(self.cloud, cloud, self.config.carry_radius_m)

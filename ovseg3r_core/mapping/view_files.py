@@ -113,6 +113,8 @@ def check_unit_rows(vectors: ndarray, ids: ndarray) -> None:
 
 def _check_images(view: View) -> None:
     """What a worker decodes later must not fail there."""
+    if not any((view.color_jpeg, view.depth_png, view.ids_png)):
+        return  # it made room for others
     size = (view.camera.height, view.camera.width)
     color = _decoded(view.color_jpeg, "JPEG", size, cv2.IMREAD_COLOR)
     depth = _decoded(view.depth_png, "PNG", size, cv2.IMREAD_UNCHANGED)

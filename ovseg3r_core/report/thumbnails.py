@@ -35,7 +35,7 @@ def thumbnails(snapshot: MapSnapshot, views: Sequence[View]) -> dict[int, bytes]
     """
     best: dict[int, _Sight] = {}
     instance = snapshot.instance()
-    for view in views:
+    for view in (view for view in views if view.kept):
         seen = see_points(snapshot.cloud.xyz, view.open())
         owner = instance[seen.points]
         for id_, count in zip(*np.unique(owner[owner >= 0], return_counts=True), strict=True):

@@ -121,7 +121,8 @@ def map_values(health: MapHealth) -> Values:
     """How large the map is."""
     return {
         "keyframes": health.views,
-        "keyframes at most": health.max_views,
+        "keyframes kept at most": health.max_views,
+        "keyframes that made room": health.retired,
         "objects": health.objects,
         "objects missing": health.missing,
         "objects removed": health.removed,

@@ -60,6 +60,8 @@ class MapHealth:
 
     views: int
     max_views: int
+    retired: int
+    """Keyframes that made room for others."""
     """Keyframes that are kept at most."""
     objects: int
     missing: int
@@ -160,14 +162,10 @@ def judge_map(health: MapHealth) -> Judgement:
     """Whether there is a map, and whether it still grows."""
     if health.views == 0:
         return Judgement(level=Level.STALE, message="nothing has been mapped yet")
-    if health.views >= health.max_views:
-        message = (
-            f"{health.views} keyframes, as many as are kept: nothing new is mapped; reset the map or raise max_views"
-        )
-        return Judgement(level=Level.WARN, message=message)
     if bad := sum(health.refused.values()):
         return Judgement(level=Level.WARN, message=f"{bad} objects or points are not published: {dict(health.refused)}")
-    return Judgement(level=Level.OK, message=f"{health.objects} objects from {health.views} keyframes")
+    kept = f", of which {health.views - health.retired} are kept" if health.retired else ""
+    return Judgement(level=Level.OK, message=f"{health.objects} objects from {health.views} keyframes{kept}")
 
 
 def _judge_sending(camera: CameraHealth) -> Judgement:

@@ -15,7 +15,7 @@ FRAMES = 500
 OVERLOAD = 3
 SLOWEST_ANSWER_S = 2.0  # on a machine that has more to do than it can; the figures are bench_node.py's
 QUEUED = 20  # keyframes that may wait to be looked at
-LOOK_DROPS = ("look_busy", "view_budget", "map_reset")
+LOOK_DROPS = ("look_busy", "map_reset")
 
 
 @dataclass(frozen=True)

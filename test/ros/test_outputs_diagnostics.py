@@ -68,6 +68,7 @@ PIPELINE = PipelineHealth(
 MAPPED = MapHealth(
     views=40,
     max_views=500,
+    retired=0,
     objects=12,
     missing=1,
     removed=2,
@@ -212,7 +213,7 @@ def test_the_pipeline_is_judged_by_what_leaves_it(change: dict, level: Level, to
     ("change", "level", "told"),
     [
         ({"views": 0}, Level.STALE, "nothing has been mapped yet"),
-        ({"views": 500}, Level.WARN, "500 keyframes, as many as are kept"),
+        ({"views": 600, "retired": 100}, Level.OK, "12 objects from 600 keyframes, of which 500 are kept"),
         ({"refused": {"bad_object": 2}}, Level.WARN, "'bad_object': 2"),
         ({}, Level.OK, "12 objects from 40 keyframes"),
     ],
