@@ -12,27 +12,24 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from threading import Lock, RLock
-from typing import Annotated
 
 import numpy as np
 from jaxtyping import Bool, Float64
 from numpy import ndarray
 
 from ovseg3r_core.checks import Rejected, check_pose
-from ovseg3r_core.config import Within, check_ranges
 from ovseg3r_core.lifted_views import LiftedViews
-from ovseg3r_core.lifting import LiftingConfig, clean_ids, lift_view
+from ovseg3r_core.lifting import clean_ids, lift_view
+from ovseg3r_core.map_surface import MapSurface
 from ovseg3r_core.mapping.anchors import anchored, first_views
 from ovseg3r_core.mapping.duplicates import heirs, led_on
 from ovseg3r_core.mapping.evidence import verdicts
 from ovseg3r_core.mapping.explained import explained_pixels
 from ovseg3r_core.mapping.fusion import Segmented
 from ovseg3r_core.mapping.instances import FindsInstances, without_structure
-from ovseg3r_core.mapping.life import Departure, LifeConfig, LifeEvent
+from ovseg3r_core.mapping.life import Departure, LifeEvent
 from ovseg3r_core.mapping.lives import remember, reunite, watched_of, witness
-from ovseg3r_core.mapping.mapping_config import MappingConfig
 from ovseg3r_core.mapping.memory import Memory
 from ovseg3r_core.mapping.object_map import NOWHERE, ObjectMap, Placed
 from ovseg3r_core.mapping.objects import SameName
@@ -40,14 +37,14 @@ from ovseg3r_core.mapping.operator import Operation
 from ovseg3r_core.mapping.reanchoring import Reanchored, reanchor
 from ovseg3r_core.mapping.redraw import redraw
 from ovseg3r_core.mapping.snapshot import MapSnapshot, ObjectEmbeddings
-from ovseg3r_core.mapping.structure import StructureConfig, up_of
+from ovseg3r_core.mapping.structure import up_of
 from ovseg3r_core.masks.proposer import EmbedsMasks, MaskProposer
+from ovseg3r_core.perception_config import PerceptionConfig
 from ovseg3r_core.pose_correction import CorrectionLog, PoseCorrection, distances, motion
-from ovseg3r_core.reconstruction.growing_surface import GrowingSurface
-from ovseg3r_core.reconstruction.incidence import Incidence, IncidenceConfig, see_points
-from ovseg3r_core.reconstruction.keyframes import KeyframeConfig, KeyframeSelector
+from ovseg3r_core.reconstruction.incidence import Incidence, see_points
+from ovseg3r_core.reconstruction.keyframes import KeyframeSelector
 from ovseg3r_core.reconstruction.spare_views import most_spare
-from ovseg3r_core.reconstruction.tsdf import TsdfConfig, TsdfVolume
+from ovseg3r_core.reconstruction.tsdf import TsdfVolume
 from ovseg3r_core.stopwatch import Stopwatch
 from ovseg3r_core.types import Frame, LiftedMask, SceneCloud
 from ovseg3r_core.views import View
@@ -55,39 +52,6 @@ from ovseg3r_core.views import View
 logger = logging.getLogger(__name__)
 
 _LOGGED_OF_EACH_REASON = 3  # a recording with a thousand bad poses is told three times, and counted
-
-
-@dataclass(frozen=True, kw_only=True)
-class PerceptionConfig:
-    """The settings of every part, and how they work together."""
-
-    tsdf: TsdfConfig = field(default_factory=TsdfConfig)
-    """How depth is fused."""
-    incidence: IncidenceConfig = field(default_factory=IncidenceConfig)
-    """When a view counts as seeing a point."""
-    keyframes: KeyframeConfig = field(default_factory=KeyframeConfig)
-    """Which frames are looked at for objects."""
-    lifting: LiftingConfig = field(default_factory=LiftingConfig)
-    """How masks are cleaned on their way onto points."""
-    mapping: MappingConfig = field(default_factory=MappingConfig)
-    """How masks become objects."""
-    structure: StructureConfig = field(default_factory=StructureConfig)
-    """What belongs to the room."""
-    life: LifeConfig = field(default_factory=LifeConfig)
-    """When objects are missing, removed or moved."""
-    explained_after_views: Annotated[int, Within(1, 10**9)] = 4
-    """An object masked in this many views explains its pixels: nothing there is masked for its own sake again."""
-    refine_every: Annotated[int, Within(0, 10**6)] = 15
-    """Keyframes between two looks at all views together, at least; 0 leaves it to the caller."""
-    refine_share: Annotated[float, Within(0.0, 10.0)] = 0.1
-    """And at least this share of those that the last one looked at: each costs in step with all views, and so the looks
-    of a long run cost no more a keyframe than those of a short one."""
-    max_views: Annotated[int, Within(1, 10**6)] = 500
-    """Keyframes kept at most, half a megabyte each; beyond that, of the two most alike the older makes room."""
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        check_ranges(self)
 
 
 class Perception:
@@ -120,30 +84,18 @@ class Perception:
         self.map_frame, self.map_id = map_frame, map_id
         self.clock = Stopwatch()
         self._same_name = same_name
-        self._device = "CUDA:0" if device == "cuda" else "CPU:0"
-        self._surface, self._map = Lock(), RLock()  # where both are held, the surface's was taken first
-        self._counting, self._reading = Lock(), Lock()
+        self._surface = MapSurface(self.config.tsdf, "CUDA:0" if device == "cuda" else "CPU:0")
+        self._map, self._counting = RLock(), Lock()
         self.frames = 0
         self.drops: Counter[str] = Counter()
         self._corrections = CorrectionLog()
-        self.reset()
+        self._begin()
 
     def reset(self) -> None:
         """Forget everything; a keyframe that is being looked at belongs to the old map and is dropped."""
-        with self._surface, self._map:
-            self.volume, self._grown = TsdfVolume(self.config.tsdf, device=self._device), GrowingSurface()
-            self.keyframes: dict[str, KeyframeSelector] = {}
-            self.objects = ObjectMap(self.config.mapping, self._same_name)
-            self.views: list[View] = []
-            self._lifted = LiftedViews()
-            self._refined_views = 0
-            self._watched = watched_of(self.objects)
-            self._watched_s: dict[str, float] = {}
-            self._to_fuse: list[View] = []  # keyframes that the surface lacks since their poses were corrected
-            self._frames_before = 0  # frames that they stand for
-            self._settling = False  # from a correction to the next look at all views
-            self.segmented: Segmented | Rejected | None = None
-            """What the segmenter said in the last look at all views, or why it could not; None without one."""
+        with self._surface.lock, self._map:
+            self._surface.clear(self.config.tsdf)
+            self._begin()
 
     def resume(self, snapshot: MapSnapshot, memory: Memory) -> None:
         """Go on from a saved map: its keyframes are fused again, its objects, ids and edits are as they were.
@@ -152,10 +104,10 @@ class Perception:
         surface refuse is counted; its masks stay.
         """
         self.reset()
-        with self._surface, self._map:
+        with self._surface.lock, self._map:
             for view in (view for view in memory.views if view.kept):
-                self._fuse_kept(view.index, view.frame(), memory.lives.departures, snapshot.cloud)
-            self._forget(memory.lives.departures, snapshot.cloud, before_view=len(memory.views))
+                self._fuse_kept(view, view.frame(), memory.lives.departures, snapshot.cloud)
+            self._surface.forget(memory.lives.departures, snapshot.cloud, before_view=len(memory.views))
             self.objects = ObjectMap.restored(self.config.mapping, self._same_name, snapshot, memory)
             self.views = list(memory.views)
             self._refined_views = len(self.views)
@@ -174,6 +126,11 @@ class Perception:
                     self.refine()
         except Rejected as rejected:
             self.count(rejected)
+
+    @property
+    def volume(self) -> TsdfVolume:
+        """What the frames were fused into."""
+        return self._surface.volume
 
     @property
     def pose_revision(self) -> int:
@@ -213,9 +170,9 @@ class Perception:
         self.frames += 1
         if isinstance(item, Rejected):
             raise item
-        with self._surface, self.clock("fuse"):
+        with self._surface.lock, self.clock("fuse"):
             item = self._corrections.applied_to(item)
-            self.volume.integrate(item)
+            self._surface.fuse(item)
         self._witness(item)
         selector = self.keyframes.setdefault(item.sensor, KeyframeSelector(self.config.keyframes))
         return item if selector.accepts(item) else None
@@ -240,7 +197,7 @@ class Perception:
             self.views.append(view)
             self._make_room()
             if overtaken:
-                self._to_fuse.append(view)  # what was fused of it went with the surface of before
+                self._surface.await_again(view)
             self._place(view)
             self._remember()
 
@@ -295,7 +252,7 @@ class Perception:
                 there is. Nothing is changed then.
         """
         found = {view: check_pose(T) for view, T in poses.items()}
-        with self._surface, self._map:
+        with self._surface.lock, self._map:
             known = sorted((v for v in found if 0 <= v < len(self.views)), key=lambda v: self.views[v].stamp_s)
             if not known:
                 raise Rejected("no_view", f"poses of keyframes {sorted(found)[:5]}, but {len(self.views)} are kept")
@@ -313,7 +270,7 @@ class Perception:
         Points, objects and edits move with the keyframes that saw them, things that were mapped twice become one, and
         ids, names and edits stay. Frames that were posed before it (`Frame.pose_revision`) are moved when they come.
         """
-        with self._surface, self._map:
+        with self._surface.lock, self._map:
             return self._move(correction, lambda view: correction.corrected(view.stamp_s, view.T_map_camera))
 
     def edit(self, operation: Operation) -> tuple[int, ...]:
@@ -374,6 +331,19 @@ class Perception:
             for selector in self.keyframes.values():
                 selector.config = config.keyframes
 
+    def _begin(self) -> None:
+        """A map of nothing."""
+        self.keyframes: dict[str, KeyframeSelector] = {}
+        self.objects = ObjectMap(self.config.mapping, self._same_name)
+        self.views: list[View] = []
+        self._lifted = LiftedViews()
+        self._refined_views = 0
+        self._watched = watched_of(self.objects)
+        self._watched_s: dict[str, float] = {}
+        self._settling = False  # from a correction to the next look at all views
+        self.segmented: Segmented | Rejected | None = None
+        """What the segmenter said in the last look at all views, or why it could not; None without one."""
+
     def _witness(self, frame: Frame) -> None:
         """Ask a frame now and then which objects it meets and which it sees through, and forget what has gone."""
         since_s = frame.stamp_s - self._watched_s.get(frame.sensor, -np.inf)
@@ -384,18 +354,12 @@ class Perception:
             with self._map:
                 objects, watched = self.objects, self._watched
             said = verdicts(watched, frame, self.config.life.evidence)
-            with self._surface, self._map:
+            with self._surface.lock, self._map:
                 if self.objects is objects and said:
                     left = witness(objects, said, frame.stamp_s, len(self.views), self.config.life)
-                    self._forget(left, objects.cloud, before_view=len(self.views))
+                    self._surface.forget(left, objects.cloud, before_view=len(self.views))
                     if left or any(verdict == "gone" for verdict in said.values()):
                         self._watched = watched_of(objects)
-
-    def _forget(self, left: Sequence[Departure], cloud: SceneCloud, *, before_view: int) -> None:
-        """Forget the surface of what left its place before this view came."""
-        for departure in left:
-            if departure.before_view == before_view:
-                self.volume.forget(departure.place.xyz, cloud.xyz)
 
     def _make_room(self) -> None:
         """Let go of the images of keyframes beyond the budget."""
@@ -456,12 +420,11 @@ class Perception:
         if views and still.all():
             return Reanchored()
         self._corrections.add(correction)
-        self._frames_before = max(self._frames_before, self.volume.frames)
-        self.volume.clear()
+        self._surface.begin_anew([view for view in views if view.kept])
         if not views:
             return Reanchored()
         merged = reanchor(self.objects, T_new_old)
-        self.views, self._to_fuse, self._refined_views, self._settling = views, [v for v in views if v.kept], 0, True
+        self.views, self._refined_views, self._settling = views, 0, True
         self._remember()
         shift_m, _ = distances(T_before, T_after)
         return Reanchored(
@@ -477,39 +440,29 @@ class Perception:
         Each of them counts for the frames round it, which are gone: the surface is the same, and coarser where only
         they saw it well.
         """
-        while (view := self._next_to_fuse()) is not None:
+        while True:
+            with self._surface.lock, self._map:
+                view = self._surface.next_awaited()
+                if view is None:
+                    views, left, cloud = self.views, self.objects.departures, self.objects.cloud
+                    self._surface.end_anew(left, cloud, views=len(views), kept=len(views) - self.retired)
+                    return
             with self.clock("fuse again"):
-                self._fuse_view(view)
+                frame = view.frame()  # decoded without a lock
+                with self._surface.lock, self._map:
+                    if view.index < len(self.views) and self.views[view.index] is view:  # else moved again, or reset
+                        self._fuse_kept(view, frame, self.objects.departures, self.objects.cloud)
 
-    def _fuse_view(self, view: View) -> None:
-        frame = view.frame()  # decoded without a lock
-        with self._surface, self._map:
-            if view.index < len(self.views) and self.views[view.index] is view:  # else it was moved again, or reset
-                self._fuse_kept(view.index, frame, self.objects.departures, self.objects.cloud)
-
-    def _fuse_kept(self, view: int, frame: Frame, departures: Sequence[Departure], cloud: SceneCloud) -> None:
-        """Fuse a kept keyframe, without what had left by then; the surface's lock is held."""
-        self._forget(departures, cloud, before_view=view)
+    def _fuse_kept(self, view: View, frame: Frame, departures: Sequence[Departure], cloud: SceneCloud) -> None:
+        """Fuse a kept keyframe, both locks held; what the surface refuses of it is counted."""
         try:
-            self.volume.integrate(frame)
+            self._surface.fuse_kept(view.index, frame, departures, cloud)
         except Rejected as rejected:
             self.count(rejected)
 
-    def _next_to_fuse(self) -> View | None:
-        with self._surface, self._map:
-            if self._to_fuse:
-                return self._to_fuse.pop(0)  # in their order, as things left their places between two of them
-            if self._frames_before and self.views:
-                self._forget(self.objects.departures, self.objects.cloud, before_view=len(self.views))
-                self.volume.weigh(max(self._frames_before / (len(self.views) - self.retired), 1.0))
-                self._frames_before = 0
-            return None
-
     def _extract(self) -> SceneCloud:
-        with self._reading, self.clock("extract"):
-            with self._surface:
-                grown, reading = self._grown, self.volume.read_again()
-            return grown.take(reading)
+        with self.clock("extract"):
+            return self._surface.read()
 
     def _place(self, view: View, former: Mapping[Placed, int] = NOWHERE) -> None:
         """Lift the masks of one view and place them on the objects of the map."""

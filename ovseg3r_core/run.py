@@ -21,7 +21,8 @@ from ovseg3r_core.mapping.mapping_config import MappingConfig
 from ovseg3r_core.mapping.snapshot import MapSnapshot
 from ovseg3r_core.masks.proposer import CountsPrompts, MaskProposer
 from ovseg3r_core.outputs import named, write_json, write_on_points, write_outputs
-from ovseg3r_core.perception import Perception, PerceptionConfig
+from ovseg3r_core.perception import Perception
+from ovseg3r_core.perception_config import PerceptionConfig
 from ovseg3r_core.progress import progress_bar
 from ovseg3r_core.reconstruction.incidence import IncidenceConfig
 from ovseg3r_core.reconstruction.keyframes import KeyframeConfig

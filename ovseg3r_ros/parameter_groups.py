@@ -5,7 +5,7 @@ from typing import Generic
 
 from ovseg3r_core.config import Config
 from ovseg3r_core.live import LiveConfig
-from ovseg3r_core.perception import PerceptionConfig
+from ovseg3r_core.perception_config import PerceptionConfig
 from ovseg3r_ros.config import InputConfig, NodeConfig, OutputConfig
 
 

@@ -17,7 +17,8 @@ from ovseg3r_core.mapping.queries import QueryEngine
 from ovseg3r_core.masks.build import build_proposer
 from ovseg3r_core.masks.proposer import EmbedsMasks, MaskProposer
 from ovseg3r_core.odometry.live import LiveTracker
-from ovseg3r_core.perception import Perception, PerceptionConfig
+from ovseg3r_core.perception import Perception
+from ovseg3r_core.perception_config import PerceptionConfig
 from ovseg3r_core.pose_correction import KeyframePoses
 from ovseg3r_core.stage import step_back
 from ovseg3r_core.types import Frame

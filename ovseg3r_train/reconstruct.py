@@ -20,7 +20,7 @@ from ovseg3r_core.checks import Rejected
 from ovseg3r_core.geometry import invert, transform
 from ovseg3r_core.lifting import clean_ids, lift_views
 from ovseg3r_core.masks.proposer import MaskProposer
-from ovseg3r_core.perception import PerceptionConfig
+from ovseg3r_core.perception_config import PerceptionConfig
 from ovseg3r_core.reconstruction.incidence import see_points
 from ovseg3r_core.reconstruction.keyframes import KeyframeSelector
 from ovseg3r_core.reconstruction.tsdf import TsdfVolume

@@ -13,7 +13,7 @@ from numpy import ndarray
 from ovseg3r_core.masks.build import build_proposer
 from ovseg3r_core.masks.proposer import MaskProposer
 from ovseg3r_core.masks.remembered import RememberedMasks
-from ovseg3r_core.perception import PerceptionConfig
+from ovseg3r_core.perception_config import PerceptionConfig
 from ovseg3r_core.sequences.sequence import Sequence as FrameSequence
 from ovseg3r_core.synthetic.perfect_masks import PerfectMasks
 from ovseg3r_core.synthetic.truth import TruthSurface

@@ -13,7 +13,8 @@ from scipy.spatial.transform import Rotation
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.language.coco import same_name
 from ovseg3r_core.mapping.snapshot import MapSnapshot
-from ovseg3r_core.perception import Perception, PerceptionConfig
+from ovseg3r_core.perception import Perception
+from ovseg3r_core.perception_config import PerceptionConfig
 from ovseg3r_core.reconstruction.keyframes import KeyframeConfig
 from ovseg3r_core.reconstruction.spare_views import most_spare
 from ovseg3r_core.reconstruction.tsdf import TsdfConfig

@@ -21,7 +21,7 @@ from ovseg3r_core.cli_tables import percent
 from ovseg3r_core.language.minilm import MiniLm
 from ovseg3r_core.mapping.queries import QueryEngine
 from ovseg3r_core.mapping.structure import up_of
-from ovseg3r_core.perception import PerceptionConfig
+from ovseg3r_core.perception_config import PerceptionConfig
 from ovseg3r_train.baselines.ours import map_of_all_views
 from ovseg3r_train.benchmark.calibration import Asked, AskedMap, Named, ask, named_objects
 from ovseg3r_train.benchmark.calibration_plots import plot_calibration

@@ -7,7 +7,7 @@ slow is not dropped here.
 from ovseg3r_core.language.coco import same_name
 from ovseg3r_core.mapping.object_map import NOWHERE, ObjectMap
 from ovseg3r_core.mapping.redraw import redraw
-from ovseg3r_core.perception import PerceptionConfig
+from ovseg3r_core.perception_config import PerceptionConfig
 from ovseg3r_core.reconstruction.incidence import Incidence
 from ovseg3r_train.baselines.ours import found_in
 from ovseg3r_train.scene import FoundInstances, LabelledScene

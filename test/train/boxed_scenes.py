@@ -8,7 +8,7 @@ import numpy as np
 from scenes import AnalyticScene, box_room
 
 from ovseg3r_core.checks import Rejected
-from ovseg3r_core.perception import PerceptionConfig
+from ovseg3r_core.perception_config import PerceptionConfig
 from ovseg3r_core.types import Frame, Mask
 from ovseg3r_train.make_scenes import SceneJob
 from ovseg3r_train.reconstruct import KnownTruth, fuse, label

@@ -8,7 +8,8 @@ from boxed_scenes import NAMES, BoxedSequence, ExactMasks, boxed_room, boxed_sce
 from scenes import AnalyticScene
 
 from ovseg3r_core.lifting import lift_views
-from ovseg3r_core.perception import Perception, PerceptionConfig
+from ovseg3r_core.perception import Perception
+from ovseg3r_core.perception_config import PerceptionConfig
 from ovseg3r_core.reconstruction.incidence import see_points
 from ovseg3r_core.synthetic.mesh import plain, quad
 from ovseg3r_core.synthetic.room import RoomScene

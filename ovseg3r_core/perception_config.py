@@ -1,0 +1,46 @@
+"""The settings of the whole method, and how its parts work together."""
+
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from ovseg3r_core.config import Within, check_ranges
+from ovseg3r_core.lifting import LiftingConfig
+from ovseg3r_core.mapping.life import LifeConfig
+from ovseg3r_core.mapping.mapping_config import MappingConfig
+from ovseg3r_core.mapping.structure import StructureConfig
+from ovseg3r_core.reconstruction.incidence import IncidenceConfig
+from ovseg3r_core.reconstruction.keyframes import KeyframeConfig
+from ovseg3r_core.reconstruction.tsdf import TsdfConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class PerceptionConfig:
+    """The settings of every part, and how they work together."""
+
+    tsdf: TsdfConfig = field(default_factory=TsdfConfig)
+    """How depth is fused."""
+    incidence: IncidenceConfig = field(default_factory=IncidenceConfig)
+    """When a view counts as seeing a point."""
+    keyframes: KeyframeConfig = field(default_factory=KeyframeConfig)
+    """Which frames are looked at for objects."""
+    lifting: LiftingConfig = field(default_factory=LiftingConfig)
+    """How masks are cleaned on their way onto points."""
+    mapping: MappingConfig = field(default_factory=MappingConfig)
+    """How masks become objects."""
+    structure: StructureConfig = field(default_factory=StructureConfig)
+    """What belongs to the room."""
+    life: LifeConfig = field(default_factory=LifeConfig)
+    """When objects are missing, removed or moved."""
+    explained_after_views: Annotated[int, Within(1, 10**9)] = 4
+    """An object masked in this many views explains its pixels: nothing there is masked for its own sake again."""
+    refine_every: Annotated[int, Within(0, 10**6)] = 15
+    """Keyframes between two looks at all views together, at least; 0 leaves it to the caller."""
+    refine_share: Annotated[float, Within(0.0, 10.0)] = 0.1
+    """And at least this share of those that the last one looked at: each costs in step with all views, and so the looks
+    of a long run cost no more a keyframe than those of a short one."""
+    max_views: Annotated[int, Within(1, 10**6)] = 500
+    """Keyframes kept at most, half a megabyte each; beyond that, of the two most alike the older makes room."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        check_ranges(self)
