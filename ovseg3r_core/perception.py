@@ -131,7 +131,7 @@ class Perception:
             self.objects = ObjectMap(self.config.mapping, self._same_name)
             self.views: list[View] = []
             self._refined_views = 0
-            self._watched = watched_of(self.objects)
+            self._watched = watched_of(self.objects, self.config.life)
             self._watched_s: dict[str, float] = {}
             self._to_fuse: list[View] = []  # keyframes that the surface lacks since their poses were corrected
             self._frames_before = 0  # frames that they stand for
@@ -377,7 +377,7 @@ class Perception:
                     left = witness(objects, said, frame.stamp_s, len(self.views), self.config.life)
                     self._forget(left, objects.cloud, before_view=len(self.views))
                     if left or any(verdict == "gone" for verdict in said.values()):
-                        self._watched = watched_of(objects)
+                        self._watched = watched_of(objects, self.config.life)
 
     def _forget(self, left: Sequence[Departure], cloud: SceneCloud, *, before_view: int) -> None:
         """Forget the surface of what left its place before this view came."""
@@ -388,7 +388,7 @@ class Perception:
     def _remember(self) -> None:
         """Note where the objects are now, and watch them."""
         remember(self.objects, self.config.life)
-        self._watched = watched_of(self.objects)
+        self._watched = watched_of(self.objects, self.config.life)
 
     def _explained(self, keyframe: Frame, objects: ObjectMap) -> Bool[ndarray, "height width"]:
         """The pixels of a keyframe that show what the map knows well already.
