@@ -29,7 +29,7 @@ from ovseg3r_core.mapping.explained import explained_pixels
 from ovseg3r_core.mapping.fusion import Segmented
 from ovseg3r_core.mapping.instances import FindsInstances, without_structure
 from ovseg3r_core.mapping.life import Departure, LifeEvent
-from ovseg3r_core.mapping.lives import remember, reunite, watched_of, witness
+from ovseg3r_core.mapping.lives import remember, reunite, watched_of, watched_things, witness
 from ovseg3r_core.mapping.memory import Memory
 from ovseg3r_core.mapping.object_map import NOWHERE, ObjectMap, Placed
 from ovseg3r_core.mapping.objects import SameName
@@ -51,6 +51,7 @@ from ovseg3r_core.views import View
 
 logger = logging.getLogger(__name__)
 
+_GROWN = 1.1  # of a map: what stands for all that is no object is chosen anew
 _LOGGED_OF_EACH_REASON = 3  # a recording with a thousand bad poses is told three times, and counted
 
 
@@ -199,7 +200,7 @@ class Perception:
             if overtaken:
                 self._surface.await_again(view)
             self._place(view)
-            self._remember()
+            self._remember(little_changed=True)
 
     def refine(self) -> None:
         """Look at all views together: lift every mask onto the present surface and redraw the objects.
@@ -338,7 +339,7 @@ class Perception:
         self.views: list[View] = []
         self._lifted = LiftedViews()
         self._refined_views = 0
-        self._watched = watched_of(self.objects)
+        self._watched, self._watched_of_points = watched_of(self.objects, self.config.life), 0
         self._watched_s: dict[str, float] = {}
         self._settling = False  # from a correction to the next look at all views
         self.segmented: Segmented | Rejected | None = None
@@ -359,7 +360,7 @@ class Perception:
                     left = witness(objects, said, frame.stamp_s, len(self.views), self.config.life)
                     self._surface.forget(left, objects.cloud, before_view=len(self.views))
                     if left or any(verdict == "gone" for verdict in said.values()):
-                        self._watched = watched_of(objects)
+                        self._watched = watched_of(objects, self.config.life)
 
     def _make_room(self) -> None:
         """Let go of the images of keyframes beyond the budget."""
@@ -368,10 +369,18 @@ class Perception:
             spare = kept.pop(most_spare([view.T_map_camera for view in kept], self.config.keyframes))
             self.views[spare.index] = spare.retired()
 
-    def _remember(self) -> None:
-        """Note where the objects are now, and watch them."""
+    def _remember(self, *, little_changed: bool = False) -> None:
+        """Note where the objects are now, and watch them.
+
+        Args:
+            little_changed: what is about the objects is watched as before, until the map has grown by a tenth.
+        """
         remember(self.objects, self.config.life)
-        self._watched = watched_of(self.objects)
+        if little_changed and len(self.objects.cloud) < _GROWN * self._watched_of_points:
+            self._watched = self._watched.with_things(watched_things(self.objects))
+        else:
+            self._watched = watched_of(self.objects, self.config.life)
+            self._watched_of_points = len(self.objects.cloud)
 
     def _explained(self, keyframe: Frame, objects: ObjectMap) -> Bool[ndarray, "height width"]:
         """The pixels of a keyframe that show what the map knows well already.

@@ -65,6 +65,7 @@ def config_of(*, online: bool, voxel_size_m: float = 0.02) -> PerceptionConfig:
         life=replace(
             life,
             clear_m=life.clear_m * scale,
+            apart_m=life.apart_m * scale,
             evidence=replace(evidence, margin_m=evidence.margin_m * scale, reach_m=evidence.reach_m * scale),
         ),
     )

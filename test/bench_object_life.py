@@ -1,85 +1,82 @@
-"""Things that vanish and move between two walks: `test/bench_object_life.py [--rooms 6] [--recording SEQUENCE RUN]`.
+"""Things that vanish and move between two walks: `test/bench_object_life.py [--rooms 10] [--recording SEQUENCE RUN]`.
 
-A furnished room is walked through twice, with a Kinect's depth noise and simulated masks. Before the second walk, on
-another path, three things are taken away and two are carried elsewhere. All that the map says to have gone is held
-against that. In a recording nothing was touched: whatever is missing when its map is loaded and it is looked at again
-is missing by mistake.
+A furnished room is walked through twice, with a Kinect's depth noise and simulated masks (`changed_rooms.py`). Before
+the second walk, on another path, three things are taken away and two are carried elsewhere. All that the map says to
+have gone is held against that, and kept in a file a room, so that a run that was cut goes on. In a recording nothing
+was touched: whatever is missing when its map is loaded and it is looked at again is missing by mistake.
 """
 
 import argparse
+import json
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64, UInt16
+from changed_rooms import SECONDS_A_FRAME, Change, Walk, changed_room
 from numpy import ndarray
 from rich.console import Console
 from rich.table import Table
 
 from ovseg3r_core.language.coco import same_name
-from ovseg3r_core.mapping.life import LifeEvent
+from ovseg3r_core.mapping.life import EventKind, LifeEvent
 from ovseg3r_core.mapping.storage import load_both
 from ovseg3r_core.perception import Perception
 from ovseg3r_core.reconstruction.keyframes import KeyframeConfig
 from ovseg3r_core.run import config_of
 from ovseg3r_core.sequences.sequence import open_sequence
-from ovseg3r_core.synthetic.mesh import Part, bounds
 from ovseg3r_core.synthetic.perfect_masks import PerfectMasks
-from ovseg3r_core.synthetic.render import Renderer
-from ovseg3r_core.synthetic.room import RoomConfig, RoomScene, build_room
-from ovseg3r_core.synthetic.sequence import WalkConfig
-from ovseg3r_core.synthetic.trajectory import walk_round
-from ovseg3r_core.synthetic.truth import NO_INSTANCE, TruthSurface
 from ovseg3r_core.types import Frame
-from ovseg3r_train.sensor.depth_noise import DepthNoise, DepthNoiseConfig
 from ovseg3r_train.worlds import proposer_of
 
-REMOVED, MOVED = 3, 2
-SECONDS_A_FRAME = 0.5
-RANGE_M = 4.0
 VISIBLE_PX = 8  # of 80x60: less of a thing shows nothing
-STANDS_FREE = ("chair", "office chair", "potted plant", "trash can", "couch", "refrigerator", "bookshelf")
-ON_TOP = ("tv", "laptop", "cup", "microwave", "vase", "bottle")
-TABLES = ("dining table", "desk", "bed", "kitchen cabinet")
-CAMERA = WalkConfig(width_px=320, height_px=240, focal_px=262.5).camera
-GLANCE = WalkConfig(width_px=80, height_px=60, focal_px=65.6).camera
-
-Box = Float64[ndarray, "2 3"]
+NEAR_M = 0.4  # where a thing is said to be now, and where it was carried
 
 
 @dataclass(frozen=True, kw_only=True)
-class Change:
-    """What was done to a room."""
+class Told:
+    """What the map said of one object."""
 
-    after: RoomScene
-    removed: tuple[int, ...]
-    moved: dict[int, ndarray]
-    """Where the middle of each moved thing is afterwards."""
+    frame: int
+    """Of the second walk; less than 0 in the first."""
+    kind: EventKind
+    label: str
+    thing: int
+    """What truly stood in the place that it speaks of; -1 for nothing of the room."""
+    right: bool
 
 
-@dataclass
-class Score:
-    """Sums over all rooms."""
+@dataclass(frozen=True, kw_only=True)
+class Touched:
+    """A thing that was taken away or carried elsewhere, and what the map knew of it."""
 
-    removed: int = 0
-    removed_found: int = 0
-    moved: int = 0
-    moved_gone: int = 0
-    moved_found: int = 0
-    unmapped: int = 0
-    unseen: int = 0
-    left_events: int = 0
-    left_right: int = 0
-    moved_events: int = 0
-    moved_right: int = 0
-    missing_events: int = 0
-    missing_right: int = 0
-    static_false: int = 0
-    seconds_missing: list[float] | None = None
-    seconds_removed: list[float] | None = None
-    frames_removed: list[int] | None = None
+    thing: int
+    name: str
+    moved: bool
+    mapped: bool
+    """When the second walk began."""
+    watched: bool
+    """It has points that depth can speak against."""
+    looks: tuple[int, ...]
+    """The frames of the second walk that show where it was."""
+    looks_anew: int
+    """Frames that show it where it is now."""
+    against: int
+    """Views in a row that saw through it when the walk ended; 0 where it had been removed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoomResult:
+    """One room."""
+
+    seed: int
+    told: tuple[Told, ...]
+    touched: tuple[Touched, ...]
+
+    def first(self, kind: EventKind, thing: int) -> int | None:
+        """The frame in which the map first said that of a thing."""
+        return next((it.frame for it in self.told if (it.kind, it.thing) == (kind, thing)), None)
 
 
 def main() -> None:
@@ -88,223 +85,142 @@ def main() -> None:
         "--recording", type=Path, nargs=2, action="append", default=[], help="a sequence, and a `segment` run of it"
     )
     parser.add_argument("--rooms", type=int, default=0)
-    parser.add_argument("--frames", type=int, default=48, help="of each walk")
+    parser.add_argument("--frames", type=int, default=96, help="of each walk")
     parser.add_argument("--masks", default="simulated", help="perfect, simulated or open-vocabulary; for the rooms")
+    parser.add_argument("--out", type=Path, default=Path("object_life"), help="the results of rooms, kept")
     options = parser.parse_args()
     console = Console(width=120)
-    if options.rooms:
-        score_rooms(options.rooms, options.frames, options.masks, console)
+    results = []
+    for seed in range(options.rooms):
+        path = options.out / f"{200 + seed}-{options.frames}-{options.masks}.json"
+        if not path.exists():
+            start = time.perf_counter()
+            save(path, walk_through(seed, options.frames, options.masks))
+            console.print(f"room {200 + seed}: {time.perf_counter() - start:.0f} s")
+        results.append(load(path))
+        print_room(console, results[-1])
+    if results:
+        print_score(console, results)
     for recording, run in options.recording:
         print_recording(console, recording, run)
 
 
-def score_rooms(count: int, frames: int, masks: str, console: Console) -> None:
-    score = Score(seconds_missing=[], seconds_removed=[], frames_removed=[])
-    for seed in range(count):
-        before = build_room(RoomConfig(seed=200 + seed, width_m=5.0, depth_m=4.2))
-        change = changed(before, np.random.default_rng([seed, 5]))
-        walked = Walked(before, change, frames, masks, seed)
-        start = time.perf_counter()
-        events = walked.run()
-        tally(score, walked, events)
-        witness_s = walked.perception.clock.seconds["witness"]
-        console.print(
-            f"room {200 + seed}: {time.perf_counter() - start:.0f} s, {witness_s:.1f} s of it for evidence; took "
-            f"{[before.names[i] for i in change.removed]}, carried {[before.names[i] for i in change.moved]}"
+def walk_through(seed: int, frames: int, masks: str) -> RoomResult:
+    change = changed_room(seed)
+    walk = Walk(change, frames, seed)
+    proposer = proposer_of(masks, walk.instances.__getitem__, change.before.names, seed=seed)
+    config = replace(config_of(online=True), keyframes=KeyframeConfig(translation_m=0.3, rotation_rad=0.4))
+    perception = Perception(proposer, same_name, config)
+    told: list[Told] = []
+    samples: dict[int, int] = {}
+    for frame in walk.read():
+        if frame.index == frames:
+            perception.refine()
+            for life in perception.objects.lives.values():
+                thing = walk.thing_at(life.place.xyz)
+                samples[thing] = max(samples.get(thing, 0), len(life.samples))
+        perception.integrate(frame)
+        told += judged(perception, walk, change, frame.index - frames)
+    perception.refine()
+    told += judged(perception, walk, change, frames)
+    against = {walk.thing_at(life.place.xyz): life.against for life in perception.objects.lives.values()}
+    touched = tuple(
+        Touched(
+            thing=id_,
+            name=change.before.names[id_],
+            moved=id_ in change.moved,
+            mapped=id_ in samples,
+            watched=samples.get(id_, 0) > 0,
+            looks=tuple(frames_with(walk.shows_old, id_)),
+            looks_anew=len(frames_with(walk.shows_new, id_)) if id_ in change.moved else 0,
+            against=against.get(id_, 0),
         )
-        for frame, event in events:
-            truth = walked.truth_of(event)
-            console.print(
-                f"  frame {frame - frames:4d} {event.kind:10s} {event.record.id:4d} {event.record.label} ({truth})"
-            )
-        print_score(console, score)
+        for id_ in (*change.removed, *change.moved)
+    )
+    return RoomResult(seed=200 + seed, told=tuple(told), touched=touched)
 
 
-def changed(room: RoomScene, rng: np.random.Generator) -> Change:
-    """Three things less, and two of the others elsewhere."""
-    boxes = {thing.id: box_of(room, thing.id) for thing in room.objects}
-    bare = [
-        thing.id
-        for thing in room.objects
-        if thing.class_name in (*STANDS_FREE, *ON_TOP)
-        and not any(stands_on(b, boxes[thing.id]) for b in boxes.values())
-    ]
-    moved: dict[int, ndarray] = {}
-    parts, order = list(room.parts), [int(id_) for id_ in rng.permutation(bare)]
-    for id_ in order:
-        if len(moved) < MOVED and (shift := free_place(room, id_, boxes, rng)) is not None:
-            T = np.eye(4)
-            T[:3, 3] = shift
-            parts = [(i, part.moved(T) if i == id_ else part) for i, part in parts]
-            boxes[id_] = boxes[id_] + shift
-            moved[id_] = boxes[id_].mean(axis=0)
-    removed = tuple([id_ for id_ in order if id_ not in moved][:REMOVED])
-    left = tuple((id_, part) for id_, part in parts if id_ not in removed)
-    return Change(after=replace(room, parts=left), removed=removed, moved=moved)
-
-
-def box_of(room: RoomScene, id_: int) -> Box:
-    parts: Sequence[Part] = [part for other, part in room.parts if other == id_]
-    return bounds(parts).astype(np.float64)
-
-
-def stands_on(above: Box, below: Box) -> bool:
-    """Whether the first box stands on the second, or in it."""
-    inside = (above[0, :2] < below[1, :2]).all() and (below[0, :2] < above[1, :2]).all()
-    return bool(inside and above is not below and above[0, 2] > below[0, 2] + 0.05 and above[0, 2] < below[1, 2] + 0.05)
-
-
-def free_place(room: RoomScene, id_: int, boxes: dict[int, Box], rng: np.random.Generator) -> ndarray | None:
-    """How to shift a thing to a free place of the floor, or of another table, at least half a metre away."""
-    names, box = room.names, boxes[id_]
-    others = [other for i, other in boxes.items() if i != id_]
-    tables = [boxes[i] for i, name in names.items() if name in TABLES]
-    for _ in range(300):
-        if names[id_] in STANDS_FREE:
-            half = np.array(room.size_m[:2]) / 2 - (box[1] - box[0])[:2] / 2 - 0.05
-            to = np.array([*rng.uniform(-half, half), box[0, 2]])
-        else:
-            table = tables[rng.integers(len(tables))]
-            to = np.array([*rng.uniform(table[0, :2] + 0.1, table[1, :2] - 0.1), table[1, 2] + 0.001])
-        shift = to - [*box.mean(axis=0)[:2], box[0, 2]]
-        placed = box + shift
-        clash = any((placed[0] < other[1]).all() and (other[0] < placed[1]).all() for other in others)
-        if not clash and np.linalg.norm(shift) > 0.5:
-            return shift
-    return None
-
-
-class Walked:
-    """Two walks through a room that changed between them."""
-
-    def __init__(self, before: RoomScene, change: Change, frames: int, masks: str, seed: int) -> None:
-        self.before, self.change, self.frames = before, change, frames
-        first = walk_round(before.size_m, frames)
-        second = [T @ _STEP_ASIDE for T in walk_round(before.size_m, frames + 7)[:frames][::-1]]
-        self._poses = [*first, *second]
-        self._renderers = [Renderer(scene.parts, nthreads=1) for scene in (before, change.after)]
-        self._noise = DepthNoise(DepthNoiseConfig(), seed)
-        self._ids: dict[int, UInt16[ndarray, "height width"]] = {}
-        self._surface = TruthSurface(before)
-        self.would_see: list[dict[int, int]] = []
-        """For each frame of the second walk the pixels that each thing of before would have."""
-        proposer = proposer_of(masks, self._ids.__getitem__, before.names, seed=seed)
-        config = replace(config_of(online=True), keyframes=KeyframeConfig(translation_m=0.3, rotation_rad=0.4))
-        self.perception = Perception(proposer, same_name, config)
-
-    def run(self) -> list[tuple[int, LifeEvent]]:
-        events, mapped = [], False
-        for frame in self._read():
-            if frame.index == self.frames and not mapped:
-                self.perception.refine()
-                mapped = True
-                self.mapped = {self._thing_at(life.place.xyz) for life in self.perception.objects.lives.values()}
-            self.perception.integrate(frame)
-            events += [(frame.index, event) for event in self.perception.take_events()]
-        self.perception.refine()
-        return events + [(2 * self.frames, event) for event in self.perception.take_events()]
-
-    def truth_of(self, event: LifeEvent) -> int:
-        """The thing of before that stood where the event's object did; -1 for none."""
-        departures = [it.place for it in self.perception.objects.departures if it.place.record.id == event.record.id]
-        lives = self.perception.objects.lives
-        doubted = [lives[event.record.id].place] if event.record.id in lives else []
-        places = departures or doubted
-        return self._thing_at(places[0].xyz) if places else NO_INSTANCE
-
-    def _thing_at(self, xyz: ndarray) -> int:
-        ids = self._surface.instance_at(xyz)
-        found, counts = np.unique(ids, return_counts=True)
-        return int(found[counts.argmax()])
-
-    def _read(self) -> Iterator[Frame]:
-        for index, T_map_camera in enumerate(self._poses):
-            later = index >= self.frames
-            view = self._renderers[later].render(CAMERA, T_map_camera)
-            self._ids[index] = view.instance
-            depth_m = self._noise.apply(view.depth_m, view.color, view.instance, CAMERA, index)
-            if later:
-                was = self._renderers[0].render(GLANCE, T_map_camera)
-                shown = was.instance[was.depth_m < RANGE_M]
-                self.would_see.append(dict(enumerate(np.bincount(shown).tolist())))
-            yield Frame(
-                index=index,
-                stamp_s=SECONDS_A_FRAME * index,
-                color=view.color,
-                depth_m=depth_m,
-                camera=CAMERA,
-                T_map_camera=T_map_camera,
-            )
-
-
-_STEP_ASIDE = np.eye(4)
-_STEP_ASIDE[:3, 3] = 0.12, -0.08, -0.05
-
-
-def tally(score: Score, walked: Walked, events: list[tuple[int, LifeEvent]]) -> None:
-    """Hold what the map said against what was done."""
-    change, frames = walked.change, walked.frames
-    gone = {*change.removed, *change.moved}
-    first: dict[tuple[str, int], int] = {}
-    for frame, event in events:
-        truth = walked.truth_of(event)
-        right = truth in gone and frame >= frames
-        if event.kind in ("missing", "removed", "moved"):
-            first.setdefault((event.kind, truth), frame - frames)
-        score.missing_events += event.kind == "missing"
-        score.missing_right += event.kind == "missing" and right
-        score.left_events += event.kind == "removed"
-        score.left_right += event.kind == "removed" and right
+def judged(perception: Perception, walk: Walk, change: Change, frame: int) -> list[Told]:
+    """The events since the last frame, held against what was done."""
+    told = []
+    for event in perception.take_events():
+        if event.kind == "appeared":
+            continue
+        thing = walk.thing_at(place_of(perception, event))
         if event.kind == "moved":
-            score.moved_events += 1
-            to = change.moved.get(truth)
-            score.moved_right += bool(to is not None and np.linalg.norm(to - event.record.box.centre) < 0.4)
-        if event.kind in ("missing", "removed") and frame < frames:
-            score.static_false += 1
-    for id_ in sorted(gone):
-        if id_ not in walked.mapped:
-            score.unmapped += 1
-            continue
-        looks = [frame for frame, px in enumerate(walked.would_see) if px.get(id_, 0) >= VISIBLE_PX]
-        if not looks:
-            score.unseen += 1
-            continue
-        noticed = first.get(("removed", id_))
-        if id_ in change.removed:
-            score.removed += 1
-            score.removed_found += noticed is not None
+            to = change.moved.get(thing)
+            right = to is not None and bool(np.linalg.norm(to - event.record.box.centre) < NEAR_M)
         else:
-            score.moved += 1
-            score.moved_gone += noticed is not None
-            score.moved_found += ("moved", id_) in first
-        if noticed is not None:
-            assert score.seconds_missing is not None and score.seconds_removed is not None
-            assert score.frames_removed is not None
-            score.seconds_missing.append((first["missing", id_] - looks[0]) * SECONDS_A_FRAME)
-            score.seconds_removed.append((noticed - looks[0]) * SECONDS_A_FRAME)
-            score.frames_removed.append(sum(look <= noticed for look in looks))
+            right = frame >= 0 and (thing in change.removed or thing in change.moved) == (event.kind != "seen again")
+        told.append(Told(frame=frame, kind=event.kind, label=event.record.label, thing=thing, right=right))
+    return told
 
 
-def print_score(console: Console, score: Score) -> None:
+def place_of(perception: Perception, event: LifeEvent) -> ndarray:
+    """The points of the place that an event speaks of; of what moved, those that it left."""
+    left = [it.place.xyz for it in perception.objects.departures if it.place.record.id == event.record.id]
+    return left[-1] if event.kind in ("removed", "moved") else perception.objects.lives[event.record.id].place.xyz
+
+
+def frames_with(shown: Sequence[dict[int, int]], thing: int) -> list[int]:
+    return [frame for frame, px in enumerate(shown) if px.get(thing, 0) >= VISIBLE_PX]
+
+
+def save(path: Path, result: RoomResult) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(asdict(result), indent=1))
+
+
+def load(path: Path) -> RoomResult:
+    content = json.loads(path.read_text())
+    return RoomResult(
+        seed=content["seed"],
+        told=tuple(Told(**it) for it in content["told"]),
+        touched=tuple(Touched(**it | {"looks": tuple(it["looks"])}) for it in content["touched"]),
+    )
+
+
+def print_room(console: Console, result: RoomResult) -> None:
+    for it in result.touched:
+        done = "carried" if it.moved else "taken"
+        console.print(
+            f"room {result.seed}: {done} {it.name} ({it.thing}), mapped {it.mapped}, watched {it.watched}, "
+            f"{len(it.looks)} looks at its place from frame {it.looks[:1]}, {it.looks_anew} at the new one, "
+            f"against it at the end {it.against}"
+        )
+    for it in result.told:
+        console.print(f"  frame {it.frame:4d} {it.kind:10s} {it.label} ({it.thing}) {'right' if it.right else 'WRONG'}")
+
+
+def print_score(console: Console, results: Sequence[RoomResult]) -> None:
+    touched = [(room, it) for room in results for it in room.touched]
+    asked = [(room, it) for room, it in touched if it.mapped and it.looks]
+    gone = [(room, it) for room, it in asked if room.first("removed", it.thing) is not None]
+    taken, carried = ([it for _, it in asked if it.moved == moved] for moved in (False, True))
+    moved_told = [it for room, it in asked if it.moved and room.first("moved", it.thing) is not None]
     table = Table("what", "figure")
-    table.add_row("taken away, mapped before and looked at again", str(score.removed))
-    table.add_row("  of these noticed (recall)", _share(score.removed_found, score.removed))
-    table.add_row("carried elsewhere, mapped before and old place looked at", str(score.moved))
-    table.add_row("  of these noticed to have left", _share(score.moved_gone, score.moved))
-    table.add_row("  of these told as moved, with their id (recall)", _share(score.moved_found, score.moved))
-    table.add_row("not mapped before, or old place not looked at", f"{score.unmapped}, {score.unseen}")
-    table.add_row("`missing` events that are right (precision)", _share(score.missing_right, score.missing_events))
-    table.add_row("`removed` events that are right (precision)", _share(score.left_right, score.left_events))
-    table.add_row("`moved` events that are right (precision)", _share(score.moved_right, score.moved_events))
-    table.add_row("missing or removed before anything was touched", str(score.static_false))
-    for name, values in (
-        ("s from the first view of the place to missing", score.seconds_missing),
-        ("s from the first view of the place to removed", score.seconds_removed),
-        ("frames that show the place until removed", score.frames_removed),
-    ):
-        if values:
-            middle, most = np.quantile(values, [0.5, 0.9])
-            table.add_row(f"{name}: median, 90 %", f"{middle:.1f}, {most:.1f}")
+    table.add_row(
+        "touched; of these not mapped before, or their place not looked at", _counts(len(touched), len(asked))
+    )
+    for name, some in (("taken away", taken), ("carried elsewhere", carried)):
+        noticed = [it for _, it in gone if it.moved == (some is carried)]
+        table.add_row(f"{name}, and noticed as removed (recall)", _share(len(noticed), len(some)))
+    table.add_row("carried elsewhere, and told as moved with its id (recall)", _share(len(moved_told), len(carried)))
+    left = [it for room, it in asked if room.first("removed", it.thing) is None]
+    table.add_row("not removed: too flat or small to be watched", str(sum(not it.watched for it in left)))
+    table.add_row(
+        "not removed: seen through as the walk ended, not often enough", str(sum(it.against > 0 for it in left))
+    )
+    for kind in ("missing", "removed", "moved", "seen again"):
+        some = [it for room in results for it in room.told if it.kind == kind]
+        table.add_row(f"`{kind}` that is right (precision)", _share(sum(it.right for it in some), len(some)))
+    before = sum(it.frame < 0 for room in results for it in room.told)
+    table.add_row("said before anything was touched", str(before))
+    for kind in ("missing", "removed"):
+        waited = [frame - it.looks[0] for room, it in gone if (frame := room.first(kind, it.thing)) is not None]
+        _add_quantiles(table, f"s from the first view of the place to {kind}", [SECONDS_A_FRAME * it for it in waited])
+    shown = [sum(look <= _noticed(room, it) for look in it.looks) for room, it in gone]
+    _add_quantiles(table, "frames that show the place until removed", shown)
     console.print(table)
 
 
@@ -333,6 +249,22 @@ def print_recording(console: Console, folder: Path, run: Path) -> None:
     )
     for event in events:
         console.print(f"  {event.stamp_s:7.2f} {event.kind} {event.record.id} {event.record.label} {event.record.box}")
+
+
+def _noticed(room: RoomResult, it: Touched) -> int:
+    frame = room.first("removed", it.thing)
+    assert frame is not None
+    return frame
+
+
+def _add_quantiles(table: Table, name: str, values: Sequence[float]) -> None:
+    if values:
+        middle, most = np.quantile(values, [0.5, 0.9])
+        table.add_row(f"{name}: median, 90 %", f"{middle:.1f}, {most:.1f}")
+
+
+def _counts(whole: int, asked: int) -> str:
+    return f"{whole}; {whole - asked}"
 
 
 def _share(part: int, whole: int) -> str:

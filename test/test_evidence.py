@@ -18,7 +18,7 @@ from ovseg3r_core.mapping.evidence import (
     sights,
     verdicts,
 )
-from ovseg3r_core.mapping.watched_points import MIN_POINTS, vanished, watched_points
+from ovseg3r_core.mapping.watched_points import MIN_POINTS, background_points, vanished, watched_points
 from ovseg3r_core.types import Frame
 
 WALL = Plane(name="wall", color=(200, 200, 190), normal=(-1, 0, 0), offset=-3.0)  # at x = 3, seen from the origin
@@ -164,6 +164,16 @@ def test_what_lies_flat_on_something_is_not_watched_at_all():
     xyz, owner = cup_on_table()
     flat = xyz * np.float32([1, 1, 0.1])
     assert len(watched_points({1: np.flatnonzero(owner == 1)}, flat, owner, clear_m=0.03)[1]) == 0
+
+
+def test_what_may_be_the_rim_of_a_thing_is_not_asked_about_poses():
+    """A thing that is gone takes the rims along that nobody owns: views that see through them are right."""
+    xyz, owner = cup_on_table()
+    assert len(background_points(xyz, owner, {1}, [], 0.1)) == np.count_nonzero(owner != 1)
+    room = background_points(xyz, owner, {1}, [xyz[owner == 1]], 0.1)
+    gap = np.linalg.norm(room[:, None] - xyz[owner == 1][None], axis=2).min(axis=1)
+    assert len(room) and gap.min() >= 0.1
+    assert len(background_points(xyz, owner, {1}, [xyz[owner == 1], xyz], 0.1)) == 0
 
 
 def test_a_surface_vanished_when_none_of_its_points_are_near_the_cloud():

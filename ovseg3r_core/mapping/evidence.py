@@ -76,6 +76,10 @@ class Watched:
             owner=np.repeat(np.array([*things, BACKGROUND], np.int32), sizes),
         )
 
+    def with_things(self, things: Mapping[int, Float32[ndarray, "_ 3"]]) -> "Watched":
+        """Other things before the same background."""
+        return Watched.of(things, self.xyz[self.owner == BACKGROUND])
+
 
 def verdicts(watched: Watched, view: PosedDepth, config: EvidenceConfig) -> dict[int, Verdict]:
     """The things that one view can judge, and how; nothing where its pose is not believed."""

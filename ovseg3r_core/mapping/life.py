@@ -35,6 +35,9 @@ class LifeConfig:
     """When one view speaks for or against an object."""
     clear_m: Annotated[float, Within(0.001, 1.0)] = 0.03
     """Points of an object this near to something else are no evidence: behind them a ray ends soon in any case."""
+    apart_m: Annotated[float, Within(0.0, 1.0)] = 0.1
+    """Points of the room this near to an object, or to where one was, are not asked whether a pose is right: they may
+    be rims of it that nobody owns, and go with it."""
     missing_after: Annotated[int, Within(1, 10_000)] = 3
     """Views in a row that see through an object before it is missing; a view that meets it starts the count anew."""
     removed_after: Annotated[int, Within(1, 10_000)] = 8
@@ -42,8 +45,9 @@ class LifeConfig:
     same_place_m: Annotated[float, Within(0.0, 10.0)] = 0.3
     """A like thing this near to where one was removed is that thing, seen again; further away it was moved."""
     size_ratio: Annotated[float, Within(0.0, 1.0)] = 0.35
-    """How far two sides of like things may differ, as a share of the longer, beyond 5 cm: a thing seen from elsewhere
-    looks a little larger or smaller."""
+    """How far the two longest sides of like things may differ, as a share of the longer of a pair, beyond 5 cm: a thing
+    seen from elsewhere looks a little larger or smaller. The third is not asked: one side of a thing does not show
+    how deep it is."""
     color_difference: Annotated[float, Within(0.0, 255.0)] = 40.0
     """How far the mean colours of like things may differ, root mean square of red, green and blue, of 255."""
     min_alike: Annotated[float, Within(0.0, 1.0)] = 0.75
@@ -171,5 +175,5 @@ def are_alike(a: Traits, b: Traits, same_name: SameName, config: LifeConfig) -> 
 
 def _about_as_large(a: tuple[float, float, float], b: tuple[float, float, float], ratio: float) -> bool:
     """Whether two boxes are; a thing may lie on another side than it stood."""
-    sides = np.sort(a), np.sort(b)
+    sides = np.sort(a)[1:], np.sort(b)[1:]
     return bool(np.all(np.abs(sides[0] - sides[1]) <= 0.05 + ratio * np.maximum(*sides)))

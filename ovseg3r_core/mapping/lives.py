@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Float32, Int64
 from numpy import ndarray
 from scipy.spatial import KDTree
 
@@ -22,7 +22,7 @@ from ovseg3r_core.mapping.life import (
     left_before,
 )
 from ovseg3r_core.mapping.object_map import ObjectMap
-from ovseg3r_core.mapping.objects import MapObject
+from ovseg3r_core.mapping.objects import MapObject, guess_name
 from ovseg3r_core.mapping.ownership import NOBODY, Ownership
 from ovseg3r_core.mapping.recognition import surer
 from ovseg3r_core.mapping.watched_points import background_points, watched_points
@@ -48,10 +48,17 @@ def remember(objects: ObjectMap, config: LifeConfig) -> None:
         objects.lives[id_] = Life(place=_place(objects, id_, points), samples=samples[id_])
 
 
-def watched_of(objects: ObjectMap) -> Watched:
+def watched_of(objects: ObjectMap, config: LifeConfig) -> Watched:
     """What the next frames are asked about."""
-    things = {id_: life.samples for id_, life in objects.lives.items() if len(life.samples)}
-    return Watched.of(things, background_points(objects.cloud.xyz, objects.ownership.owner, objects.lives.keys()))
+    lives = objects.lives
+    places = [it.place.xyz for it in (*lives.values(), *objects.departures)]
+    cloud, owner = objects.cloud.xyz, objects.ownership.owner
+    return Watched.of(watched_things(objects), background_points(cloud, owner, lives.keys(), places, config.apart_m))
+
+
+def watched_things(objects: ObjectMap) -> dict[int, Float32[ndarray, "_ 3"]]:
+    """The points that stand for each object, where enough of them stand clear."""
+    return {id_: life.samples for id_, life in objects.lives.items() if len(life.samples)}
 
 
 def witness(
@@ -182,17 +189,27 @@ def _may_be(objects: ObjectMap, place: Place, object_id: int, new: int, config: 
     began = min(o.stamp_s for o in objects.objects[new].ever)
     if began <= place.record.last_seen:
         return False
-    before = _traits(objects, objects.gone[object_id], place)
-    return are_alike(
-        before, _traits(objects, objects.objects[new], objects.lives[new].place), objects.same_name, config
-    )
+    gone, found = objects.gone[object_id], objects.objects[new]
+    before = _traits(gone, place, _sure_name(objects, gone))
+    after = _traits(found, objects.lives[new].place, _likeliest_name(objects, found))
+    return are_alike(before, after, objects.same_name, config)
 
 
-def _traits(objects: ObjectMap, obj: MapObject, place: Place) -> Traits:
+def _traits(obj: MapObject, place: Place, name: str | None) -> Traits:
+    return Traits(name=name, look=obj.embedding(), size=place.record.box.size, color=place.color)
+
+
+def _sure_name(objects: ObjectMap, obj: MapObject) -> str | None:
     label = obj.name(objects.config.naming, objects.same_name)[0]
-    return Traits(
-        name=None if label == UNNAMED else label, look=obj.embedding(), size=place.record.box.size, color=place.color
-    )
+    return None if label == UNNAMED else label
+
+
+def _likeliest_name(objects: ObjectMap, obj: MapObject) -> str | None:
+    """What a newcomer is called, else what most of the few views call it that have a name for it.
+
+    That is little to name a thing by, and enough where a thing of that name, size and colour is being missed.
+    """
+    return _sure_name(objects, obj) or guess_name(obj.ever, objects.same_name)
 
 
 def _is_near(objects: ObjectMap, place: Place, new: int, reach_m: float) -> bool:
@@ -229,7 +246,15 @@ def _become(objects: ObjectMap, departure: Departure, new: int, stamp_s: float, 
     objects.edits = objects.edits.one_thing(id_, new)
     objects.ownership = objects.ownership.renamed({new: id_})
     life = objects.lives.pop(new)
-    now = replace(life.place.record, id=id_, observations=len(again) + len(past), first_seen=place.record.first_seen)
+    label, _, sure = objects.objects[id_].name(objects.config.naming, objects.same_name)
+    now = replace(
+        life.place.record,
+        id=id_,
+        label=label,
+        name_score=sure,
+        observations=len(again) + len(past),
+        first_seen=place.record.first_seen,
+    )
     objects.lives[id_] = replace(life, place=replace(life.place, record=now))
     objects.met_s[id_] = objects.met_s.pop(new, now.last_seen)
     record = objects.in_edited_words(now)

@@ -4,7 +4,7 @@ A few of each do, so that a frame costs the same however large things are. Point
 foot of a cup, are left out: were the cup gone, the rays would end on the table right behind them, and tell nothing.
 """
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 
 import numpy as np
 from jaxtyping import Float32, Int32, Int64, Shaped
@@ -49,11 +49,25 @@ def spread_over(points: Shaped[ndarray, "points *_"], count: int) -> Shaped[ndar
 
 
 def background_points(
-    xyz: Float32[ndarray, "points 3"], owner: Int32[ndarray, " points"], things: Set[int], count: int = 1024
+    xyz: Float32[ndarray, "points 3"],
+    owner: Int32[ndarray, " points"],
+    things: Set[int],
+    places: Sequence[Float32[ndarray, "_ 3"]],
+    apart_m: float,
+    count: int = 1024,
 ) -> Float32[ndarray, "_ 3"]:
-    """Some points that belong to none of the things."""
+    """Some points that belong to none of the things, and are no rim of one that nobody gave it.
+
+    Args:
+        places: the points of things, where they are and where they were.
+        apart_m: points that are nearer to one of these are left out.
+    """
     some = spread_over(np.arange(len(xyz)), 16 * count)
-    return spread_over(xyz[some[~np.isin(owner[some], list(things))]], count)
+    chosen = spread_over(xyz[some[~np.isin(owner[some], list(things))]], 4 * count)
+    if len(chosen) and places:
+        distance, _ = KDTree(np.concatenate(places)).query(chosen, distance_upper_bound=apart_m)
+        chosen = chosen[np.isinf(distance)]
+    return spread_over(chosen, count)
 
 
 def vanished(

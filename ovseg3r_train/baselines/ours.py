@@ -29,7 +29,8 @@ def found_in(objects: ObjectMap) -> FoundInstances:
 
     What has no name in the map, or had none from its views, goes by the segmenter's where that is sure.
     """
-    points, records = objects.ownership.points_of, objects.records()
+    points = objects.ownership.points_of
+    records = [record for record in objects.records() if record.id in points]  # what is missing may have none
     guesses = [_guess(objects, record.id) for record in records]
     return FoundInstances(
         points=tuple(points[record.id] for record in records),
