@@ -346,9 +346,9 @@ def pseudo_label(
     poses: Annotated[
         str,
         typer.Option(
-            metavar="auto|recorded|odometry|FILE",
-            help="What a recording is reconstructed by, as in `ovseg3r segment`. Another way beside the first makes a "
-            "scene of its own of the same video.",
+            metavar="auto|recorded|odometry|colour|FILE|DIR",
+            help="What a recording is reconstructed by, as in `ovseg3r segment` (of several recordings, DIR/NAME). "
+            "Another way beside the first makes a scene of its own of the same video.",
         ),
     ] = "auto",
     video: Annotated[

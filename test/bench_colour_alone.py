@@ -24,8 +24,8 @@ from ovseg3r_core.checks import Rejected
 from ovseg3r_core.evaluation.trajectory_error import trajectory_error
 from ovseg3r_core.odometry.choice import Recovery, recover
 from ovseg3r_core.photogrammetry.from_color import color_config
-from ovseg3r_core.photogrammetry.sparse import load_pycolmap
 from ovseg3r_core.reconstruction.tsdf import TsdfConfig, TsdfVolume
+from ovseg3r_core.sequences.colmap import load_pycolmap
 from ovseg3r_core.sequences.sequence import Recording, Sequence, open_sequence
 from ovseg3r_core.synthetic.room import RoomConfig, build_room
 from ovseg3r_core.synthetic.saving import save_room

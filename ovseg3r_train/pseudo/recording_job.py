@@ -13,12 +13,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 from rich.console import Console
 
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.devices import pick_device
 from ovseg3r_core.masks.proposer import MaskProposer
 from ovseg3r_core.odometry.choice import Recovery, with_poses
+from ovseg3r_core.photogrammetry.from_color import color_config
+from ovseg3r_core.recovered import FILE
 from ovseg3r_core.run import config_of
 from ovseg3r_core.sequences.identity import identity
 from ovseg3r_core.sequences.sequence import open_sequence
@@ -106,14 +109,25 @@ def make(job: RecordingJob, sources: Sequence[str]) -> Iterator[tuple[str, Label
     teachers = {source: teacher(source, job.title, job.kept, alone=job.alone, device=device) for source in sources}
     recording, clock = open_sequence(job.recording, job.format, frame_slice(job.frames)), Stopwatch()
     with clock("poses"):
-        recovery = Recovery(folder=job.kept / _RECOVERED, identity=job.identity, device=device)
-        placed = with_poses(recording, job.poses, Console(quiet=True), recovery)
+        threads = torch.get_num_threads()  # this process's share of the cores
+        color = color_config(threads)
+        recovery = Recovery(folder=job.kept / _RECOVERED, identity=job.identity, device=device, color=color)
+        placed = with_poses(recording, _poses(job), Console(quiet=True), recovery)
     sequence = placed.sequence
     with clock("fuse"):
         reconstruction = fuse(sequence, config_of(online=False, voxel_size_m=job.voxel_size_m))
     for source, proposer in teachers.items():
         scene = _labelled(job, source, reconstruction, proposer, clock.seconds["fuse"], len(sequence))
-        yield source, replace(scene, facts={**scene.facts, "scale_known": placed.scale_known})
+        yield (
+            source,
+            replace(scene, facts={**scene.facts, "scale_known": placed.scale_known, "doubts": list(placed.doubts)}),
+        )
+
+
+def _poses(job: RecordingJob) -> str:
+    """Of a folder with a reconstruction of each recording, that of this one."""
+    of_this = Path(job.poses) / job.title
+    return str(of_this) if (of_this / FILE).is_file() else job.poses
 
 
 def frame_slice(text: str) -> slice:
