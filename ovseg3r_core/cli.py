@@ -95,8 +95,8 @@ OutPath = Annotated[Path, typer.Option("--out", help="Folder for the results; ma
 FormatName = Annotated[
     str,
     typer.Option(
-        help="scannet, sens, tum, 7scenes, replica, rosbag, vggt, mast3r-slam, video or images; auto tells by the "
-        "files."
+        help="scannet, sens, tum, 7scenes, replica, rosbag, vggt, mast3r-slam, colmap, video or images; auto tells by "
+        "the files."
     ),
 ]
 FrameRange = Annotated[str, typer.Option(help="Which frames, from A to B by STEP; every part may be left out.")]

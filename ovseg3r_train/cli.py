@@ -370,7 +370,11 @@ def pseudo_label(
         ),
     ] = "",
     keep_masks: Annotated[
-        bool, typer.Option("--keep-masks/--no-keep-masks", help="Keep the 2D masks in DIR/masks when they are lifted.")
+        bool,
+        typer.Option(
+            "--keep-masks/--no-keep-masks",
+            help="Keep the 2D masks in DIR/masks when they are lifted, and poses and depth that had to be found.",
+        ),
     ] = True,
     device: Annotated[
         Device, typer.Option(help="Where networks run; with --ray, only cuda asks for GPUs, one for each recording.")

@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=40)
     parser.add_argument("--only", default="", help="cases whose name has this in it")
     options = parser.parse_args()
-    table = Table("case", "from", "placed", "ATE cm", "left out", "says", "s")
+    table = Table("case", "from", "placed", "ATE cm", "depth", "left out", "says", "s")
     with tempfile.TemporaryDirectory() as folder:
         for number, (case, frames) in enumerate(cases(options.frames)):
             if options.only in case:
@@ -80,7 +80,7 @@ def verdict(frames: Sequence[Frame], folder: Path, from_color: bool) -> tuple[st
     try:
         found = recover(Shots(frames), Recovery(folder=folder, identity="", color=CONFIG), from_color=from_color)
     except ValueError as error:
-        return "none", "", "", f"refused: {error}", f"{time.perf_counter() - start:.0f}"
+        return "none", "", "", "", f"refused: {error}", f"{time.perf_counter() - start:.0f}"
     seconds = time.perf_counter() - start
     assert all(np.isfinite(pose).all() for pose in found.poses.values())
     try:
@@ -88,10 +88,10 @@ def verdict(frames: Sequence[Frame], folder: Path, from_color: bool) -> tuple[st
     except ValueError:  # a camera that stood still has no scale
         error = None
     left_out = ", ".join(f"{count} {reason}" for reason, count in found.report["drops"].items())
-    left_out += f"; depth {found.report['depth_share']:.0%}" if from_color else ""
+    depth = f"{found.report['depth_share']:.0%}" if from_color else ""
     says = " ".join((*lost_most_of_the_way(found.report), *wrong_intrinsics(found.report)))
     ate = f"{100 * error.ate_m:.1f}" if error else ""
-    return f"{len(found.poses)} of {len(frames)}", ate, left_out, says, f"{seconds:.0f}"
+    return f"{len(found.poses)} of {len(frames)}", ate, depth, left_out, says, f"{seconds:.0f}"
 
 
 if __name__ == "__main__":

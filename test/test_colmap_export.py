@@ -42,6 +42,8 @@ def test_an_export_is_recognised_and_has_its_camera(export: Path):
     assert not isinstance(first, Rejected) and first.camera == CAMERA and len(others) == 5
     assert np.array_equal(first.color, FRAMES[0].color)
     assert list(open_sequence(export, frames=slice(1, None, 2)).read_stamps()) == [1, 3, 5]
+    with pytest.raises(FileNotFoundError, match="no model of COLMAP"):
+        open_sequence(export / "images", "colmap")
 
 
 def test_its_cameras_are_taken_and_no_others_are_sought(export: Path, tmp_path: Path, monkeypatch):

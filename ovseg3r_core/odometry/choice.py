@@ -92,9 +92,9 @@ def with_poses(recording: Recording, poses: str, console: Console, recovery: Rec
 
 def _placed(recording: Recording, found: Recovered, by: str, console: Console) -> Placed:
     """The recording with what was found, and a word on how good that is."""
+    placed = Placed(sequence=found.of(recording), by=by, scale_known=found.scale_known, doubts=doubts(found))
     taken = f"{len(found.poses)} of {found.report['frames']['read']} frames"
     console.print(f"poses of {taken} by {escape(by)}", highlight=False, soft_wrap=True)
-    placed = Placed(sequence=found.of(recording), by=by, scale_known=found.scale_known, doubts=doubts(found))
     for doubt in placed.doubts:
         console.print(f"[bold yellow]warning:[/] {escape(doubt)}", highlight=False, soft_wrap=True)
     return placed

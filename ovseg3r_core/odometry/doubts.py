@@ -23,12 +23,13 @@ def lost_most_of_the_way(report: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def wrong_intrinsics(report: Mapping[str, Any]) -> tuple[str, ...]:
-    """The images would have another focal length; only those without depth tell."""
+    """The images would have another focal length."""
     if not report.get("intrinsics", {}).get("doubtful", False):
         return ()
+    remedy = "correct them, or take them away to have them estimated" if report["from"] == "colour" else "correct them"
     return (
         f"the intrinsics look wrong: the images fit a focal length {report['intrinsics']['focal_told_by_images']:.2f} "
-        "times the one given. Correct them, or take them away to have them estimated",
+        f"times the one given: {remedy}",
     )
 
 

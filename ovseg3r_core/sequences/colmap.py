@@ -1,7 +1,8 @@
 """What COLMAP exports: images with a sparse model of where they were taken from, in a unit of its own.
 
-The folder is a project's: `images/` and `sparse/0/{cameras,images,points3D}.bin` (or `.txt`). As a recording it is
-colour alone: the model's poses are in no metres. Reconstructing it begins with the model instead of looking for one.
+The folder is a project's: `images/` and `sparse/0/{cameras,images,points3D}.bin`; or `.txt`, or without the `0/`. As a
+recording it is colour alone: the model's poses are in no metres. Reconstructing it begins with the model instead of
+looking for one.
 """
 
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from ovseg3r_core.types import ColorFrame, Frame, RgbdFrame
 NEEDS = "images/ and sparse/0/ with cameras, images and points3D (.bin or .txt) of one camera, as COLMAP exports them"
 CORNER_PX = 0.5
 """COLMAP counts pixels from the corner of the first one, we from its centre."""
-_MODEL, _IMAGES = Path("sparse", "0"), "images"
+_MODELS, _IMAGES = ("sparse/0", "sparse"), "images"  # the mapper numbers its models, the undistorter has one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,25 +76,29 @@ class ColmapRecording:
 
 
 def recognises(path: Path) -> bool:
-    """Whether a sparse model lies where COLMAP puts the first one."""
-    return any((path / _MODEL / f"cameras{ending}").is_file() for ending in (".bin", ".txt"))
+    """Whether a sparse model lies where COLMAP puts it."""
+    return _model_in(path) is not None
 
 
 def open_colmap(path: Path, frames: slice) -> ColmapRecording:
     """Open an export; images that the model does not place are not part of it.
 
     Raises:
+        FileNotFoundError: there is no model.
         ImportError: pycolmap, which reads the model, is missing.
         Rejected: `bad_file` where the model cannot be read; `bad_intrinsics` where it is of several cameras, or of one
             whose lens is not known here.
     """
-    model = read_model(path / _MODEL)
+    folder = _model_in(path)
+    if folder is None:
+        raise FileNotFoundError(f"{path} holds no model of COLMAP: {NEEDS}")
+    model = read_model(folder)
     names = sorted((image.name for image in model.images.values() if image.has_pose), key=natural)
     used = {repr(calibration_of(camera)): camera for camera in model.cameras.values()}
     if len(used) != 1:
         raise Rejected(
             "bad_intrinsics",
-            f"{path / _MODEL} has {len(used)} cameras, and one is needed: give images of one camera, matched with "
+            f"{folder} has {len(used)} cameras, and one is needed: give images of one camera, matched with "
             "COLMAP's option single_camera",
         )
     (camera,) = used.values()
@@ -103,7 +108,15 @@ def open_colmap(path: Path, frames: slice) -> ColmapRecording:
         for name, index in numbers.items()
     ]
     images = FolderSequence(name=path.resolve().name, files=tuple(files[frames]), calibration=calibration_of(camera))
-    return ColmapRecording(images=images, model=path / _MODEL, numbers=numbers)
+    return ColmapRecording(images=images, model=folder, numbers=numbers)
+
+
+def _model_in(path: Path) -> Path | None:
+    """The folder of the first sparse model."""
+    for inside in _MODELS:
+        if any((path / inside / f"cameras{ending}").is_file() for ending in (".bin", ".txt")):
+            return path / inside
+    return None
 
 
 def load_pycolmap() -> ModuleType:

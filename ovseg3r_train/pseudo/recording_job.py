@@ -60,7 +60,7 @@ class RecordingJob:
     device: str = "auto"
     """Where networks run; "auto" is decided by the machine that does the job."""
     keep_masks: bool = True
-    """Whether masks stay when the scenes are made."""
+    """Whether masks stay when the scenes are made, and poses and depth that were found."""
     alone: bool = True
     """Whether it is the only recording: then a folder of mask files may be its own."""
     tag: str = ""
@@ -70,13 +70,21 @@ class RecordingJob:
     def world(self) -> str:
         """The recording's title, with the part of it that is read, the poses and the voxels where not the usual."""
         part = "" if set(self.frames) <= {":"} else "-frames" + re.sub("[^0-9]+", "_", self.frames)
-        by = "" if self.poses == "auto" else "-" + file_name(self.poses)[-24:].lstrip("_")
-        return self.title + part + by + (f"-voxel{self.voxel_size_m:g}" if self.voxel_size_m != 0.02 else "")
+        return self.title + part + self._by + (f"-voxel{self.voxel_size_m:g}" if self.voxel_size_m != 0.02 else "")
+
+    @property
+    def _by(self) -> str:
+        return "" if self.poses == "auto" else "-" + file_name(self.poses)[-24:].lstrip("_")
 
     @property
     def kept(self) -> Path:
         """Where the masks of the recording's keyframes are kept, whatever part of it is read."""
         return self.folder / MASKS / self.title
+
+    @property
+    def found(self) -> Path:
+        """Where poses and depth are kept that the recording lacks, of each way to find them."""
+        return self.kept / f"{_RECOVERED}{self._by}"
 
     @property
     def identity(self) -> str:
@@ -88,10 +96,9 @@ class RecordingJob:
         return f"{self.world}-{file_name(masks)}"
 
     def tidy(self, done: bool) -> None:
-        """Remove the masks once they are lifted, unless they are kept; a job that was cut goes on with them."""
-        if done:
-            shutil.rmtree(self.kept / _RECOVERED, ignore_errors=True)
+        """Remove masks, poses and depth once they are used, unless they are kept; a job that was cut needs them."""
         if done and not self.keep_masks:
+            shutil.rmtree(self.found, ignore_errors=True)
             for source in self.masks:
                 shutil.rmtree(kept_masks(self.kept, source), ignore_errors=True)
 
@@ -111,7 +118,7 @@ def make(job: RecordingJob, sources: Sequence[str]) -> Iterator[tuple[str, Label
     with clock("poses"):
         threads = torch.get_num_threads()  # this process's share of the cores
         color = color_config(threads)
-        recovery = Recovery(folder=job.kept / _RECOVERED, identity=job.identity, device=device, color=color)
+        recovery = Recovery(folder=job.found, identity=job.identity, device=device, color=color)
         placed = with_poses(recording, _poses(job), Console(quiet=True), recovery)
     sequence = placed.sequence
     with clock("fuse"):
