@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import time
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -94,8 +95,8 @@ OutPath = Annotated[Path, typer.Option("--out", help="Folder for the results; ma
 FormatName = Annotated[
     str,
     typer.Option(
-        help="scannet, sens, tum, 7scenes, replica, rosbag, vggt, mast3r-slam, video or images; auto tells by the "
-        "files."
+        help="scannet, sens, tum, 7scenes, replica, rosbag, vggt, mast3r-slam, colmap, video or images; auto tells by "
+        "the files."
     ),
 ]
 FrameRange = Annotated[str, typer.Option(help="Which frames, from A to B by STEP; every part may be left out.")]
@@ -196,13 +197,13 @@ def segment(
         )
     perception = perceive(source, proposer, config, device=where, console=err, segmenter=choice.segmenter)
     with err.status("writing the results"):
-        snapshot = perception.snapshot()
+        snapshot = replace(perception.snapshot(), scale_known=placed.scale_known)
         if vocabulary and snapshot.embeddings:
             snapshot = name_by_looks(snapshot, names, open_clip_text(snapshot.embeddings.encoder.source, where))
         namer = Namer(names, encoder)
         if not vocabulary:  # names that the masks brought and the default lacks; one that was asked for is kept to
             namer = namer.with_names_of(record.label for record in snapshot.objects)
-        origin = {"poses": placed.by, "scale_known": placed.scale_known}
+        origin = {"poses": placed.by, "scale_known": placed.scale_known, "doubts": list(placed.doubts)}
         report = write_run(out_dir, perception, snapshot, namer, start, choice, target, origin)
     if as_json:
         out.print_json(json.dumps(report))
@@ -238,10 +239,11 @@ def query(
     engine = QueryEngine(MiniLm(), visual=encoder_of(snapshot, clip))
     result = ask(engine, snapshot, text, top_k=top_k, removed_too=removed)
     if as_json:
-        out.print_json(json.dumps(answer_json(result)))
+        out.print_json(json.dumps(answer_json(result) | {"scale_known": snapshot.scale_known}))
     else:
         reason = [escape(result.explanation)] if result.explanation else []
-        out.print(f"[bold]{result.verdict}[/]", *reason, *([answer_table(result)] if result.hits else []), sep="\n")
+        hits = [answer_table(result, scale_known=snapshot.scale_known)] if result.hits else []
+        out.print(f"[bold]{result.verdict}[/]", *reason, *hits, sep="\n")
 
 
 @app.command(
@@ -404,6 +406,7 @@ def reconstruct(
     was cut goes on where it was when it is started again.
     """
     from ovseg3r_core.odometry.choice import Recovery
+    from ovseg3r_core.odometry.doubts import lost_most_of_the_way, wrong_intrinsics
     from ovseg3r_core.odometry.run import reconstruct as run_reconstruct
     from ovseg3r_core.photogrammetry.from_color import color_config, scale_of
     from ovseg3r_core.progress import telling
@@ -429,22 +432,8 @@ def reconstruct(
         out.print_json(json.dumps(report))
     else:
         out.print(reconstruction_text(report, out_dir), highlight=False, soft_wrap=True)
-    placed, read = report["frames"]["posed"], report["frames"].get("taken", report["frames"]["read"])
-    if 2 * placed < read:
-        err.print(
-            f"[bold yellow]warning:[/] the camera was lost most of the way ({placed} of {read} frames placed): move "
-            "more slowly, keep things in view that have edges and texture, or bring it back to where it was known",
-            highlight=False,
-            soft_wrap=True,
-        )
-    if from_color and report["intrinsics"]["doubtful"]:
-        err.print(
-            f"[bold yellow]warning:[/] the intrinsics look wrong: the images fit a focal length "
-            f"{report['intrinsics']['focal_told_by_images']:.2f} times the one given. Correct them, or take them away "
-            "to have them estimated",
-            highlight=False,
-            soft_wrap=True,
-        )
+    for doubt in (*lost_most_of_the_way(report), *wrong_intrinsics(report)):
+        err.print(f"[bold yellow]warning:[/] {escape(doubt)}", highlight=False, soft_wrap=True)
 
 
 @app.command(epilog="Examples:\n\n  ovseg3r bag recordings/office office_bag")

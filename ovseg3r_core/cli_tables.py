@@ -28,7 +28,7 @@ def objects_table(snapshot: "MapSnapshot", namer: "Namer") -> Table:
 
     records = [named(record, namer) for record in snapshot.objects]
     known = sorted((r for r in records if r.label != UNNAMED), key=lambda r: (r.label, -r.score))
-    table = Table("id", "label", "score", "views", "points", "centre (m)", "size (m)")
+    table = Table("id", "label", "score", "views", "points", *_lengths(snapshot.scale_known))
     table.caption = f"and {len(records) - len(known)} objects without a name"
     for r in known:
         table.add_row(
@@ -43,14 +43,18 @@ def objects_table(snapshot: "MapSnapshot", namer: "Namer") -> Table:
     return table
 
 
-def answer_table(result: QueryResult) -> Table:
+def answer_table(result: QueryResult, *, scale_known: bool) -> Table:
     """The objects that answer a text, best first."""
-    table = Table("id", "label", "score", "state", "centre (m)", "size (m)")
+    table = Table("id", "label", "score", "state", *_lengths(scale_known))
     for hit in result.hits:
         it = hit.object
         score = f"{hit.score:.2f}"
         table.add_row(str(it.id), escape(it.label), score, it.state, metres(it.centre), metres(it.box.size))
     return table
+
+
+def _lengths(scale_known: bool) -> tuple[str, str]:
+    return ("centre (m)", "size (m)") if scale_known else ("centre (unit unknown)", "size (unit unknown)")
 
 
 def report_text(report: Mapping[str, Any], folder: Path) -> Text:

@@ -60,6 +60,7 @@ def objects_json(snapshot: MapSnapshot, namer: Namer) -> dict[str, Any]:
     """The objects as the contract lists them; structure, and what was removed, stand under keys of their own."""
     return {
         "map_frame": snapshot.map_frame,
+        "scale_known": snapshot.scale_known,
         "vocabulary": list(namer.vocabulary.names),
         "objects": [record_json(named(record, namer)) for record in snapshot.objects],
         "structure": [record_json(named(record, namer)) for record in snapshot.structure],

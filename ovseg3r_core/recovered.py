@@ -22,6 +22,7 @@ from ovseg3r_core.types import ColorFrame, Frame
 
 FILE, DEPTH = "reconstruction.json", "depth"
 _MILLIMETRE_M = 0.001
+_SAME_TIME_S = 0.001
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,8 @@ class Recovered:
 
     key: str
     """What it was made of and how: other inputs or settings have another."""
+    recording: str
+    """The name of what it was made of."""
     poses: Mapping[int, Float64[ndarray, "4 4"]]
     """T_map_camera by frame index."""
     stamps_s: Mapping[int, float]
@@ -48,6 +51,7 @@ class Recovered:
         """Write `reconstruction.json`, after everything that it speaks of."""
         content = {
             "key": self.key,
+            "recording": self.recording,
             "scale_known": self.scale_known,
             "calibration": asdict(self.calibration) if self.calibration else None,
             "frames": [
@@ -63,11 +67,28 @@ class Recovered:
         """The recording's frames with what was recovered: from here on nobody can tell.
 
         One whose place is not known is rejected with the reason why, `lost` most of all.
+
+        Raises:
+            ValueError: this was made of another recording.
         """
+        self._check_is_of(recording)
         if self.depth is None:
             return PosedRecording(recording=recording, pose=self.pose)
         assert self.calibration is not None, "depth comes with a calibration"
         return RecoveredSequence(recording=recording, pose=self.pose, calibration=self.calibration, depth=self.depth)
+
+    def _check_is_of(self, recording: Recording) -> None:
+        """Frames are found by their numbers: of another recording they would get poses that mean nothing."""
+        stamps = recording.read_stamps()
+        same_times = all(
+            abs(stamps[index] - stamp_s) < _SAME_TIME_S for index, stamp_s in self.stamps_s.items() if index in stamps
+        )
+        if self.recording != recording.name or not same_times:
+            raise ValueError(
+                f"what was reconstructed is of {self.recording!r}, "
+                + (f"not of {recording.name!r}" if self.recording != recording.name else "with other times of frames")
+                + ": reconstruct this recording, or name the one that it was made of"
+            )
 
     def pose(self, index: int, stamp_s: float) -> Float64[ndarray, "4 4"]:
         """T_map_camera of a frame; raises `Rejected` where it is not known."""
@@ -88,6 +109,7 @@ def load_recovered(folder: Path) -> Recovered:
             calibration = Calibration(**calibration | {"distortion": tuple(calibration["distortion"])})
         return Recovered(
             key=content["key"],
+            recording=content["recording"],
             scale_known=content["scale_known"],
             calibration=calibration,
             depth=folder / DEPTH if calibration else None,

@@ -64,6 +64,12 @@ class MapKeeper:
                 "localise the robot and set poses:=tf to go on from saved maps",
             )
         snapshot, memory = self._directory.load(name)
+        if not snapshot.scale_known:
+            raise Rejected(
+                "unknown_scale",
+                f"the map {name or AUTOSAVE} is not in metres: it was made of colour alone and nobody told a length; "
+                "segment it again with the scale (`ovseg3r reconstruct --camera-height`)",
+            )
         encoder = self._live.perception.encoder
         if snapshot.embeddings and encoder and snapshot.embeddings.encoder.name != encoder.name:
             raise Rejected(

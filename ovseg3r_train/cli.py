@@ -346,9 +346,9 @@ def pseudo_label(
     poses: Annotated[
         str,
         typer.Option(
-            metavar="auto|recorded|odometry|FILE",
-            help="What a recording is reconstructed by, as in `ovseg3r segment`. Another way beside the first makes a "
-            "scene of its own of the same video.",
+            metavar="auto|recorded|odometry|colour|FILE|DIR",
+            help="What a recording is reconstructed by, as in `ovseg3r segment` (of several recordings, DIR/NAME). "
+            "Another way beside the first makes a scene of its own of the same video.",
         ),
     ] = "auto",
     video: Annotated[
@@ -370,7 +370,11 @@ def pseudo_label(
         ),
     ] = "",
     keep_masks: Annotated[
-        bool, typer.Option("--keep-masks/--no-keep-masks", help="Keep the 2D masks in DIR/masks when they are lifted.")
+        bool,
+        typer.Option(
+            "--keep-masks/--no-keep-masks",
+            help="Keep the 2D masks in DIR/masks when they are lifted, and poses and depth that had to be found.",
+        ),
     ] = True,
     device: Annotated[
         Device, typer.Option(help="Where networks run; with --ray, only cuda asks for GPUs, one for each recording.")

@@ -131,6 +131,8 @@ class Outcome(Generic[J]):
     """The scenes that are whole on disk now."""
     error: str | None = None
     attribution: Attribution = field(default_factory=dict)
+    doubts: tuple[str, ...] = ()
+    """What a user must know of the scenes, a sentence each."""
 
     @property
     def made(self) -> tuple[str, ...]:
@@ -185,11 +187,13 @@ def run_job(job: J, make: Make[J], *, lists: bool = True) -> Outcome[J]:
     try:
         scenes = SceneSet.create(job.folder)
         attribution: Attribution = {}
+        doubts = ()
         for masks, scene in make(job, missing(job, scenes)):
             entries.append((scenes.add if lists else scenes.save)(scene, job.split, masks, job.tag))
             attribution = scene.facts.get("attribution", {})
+            doubts = tuple(scene.facts.get("doubts", ()))
         done = True
-        return Outcome(job=job, entries=tuple(entries), attribution=attribution)
+        return Outcome(job=job, entries=tuple(entries), attribution=attribution, doubts=doubts)
     except Exception as error:  # whatever it is: the other worlds can be made all the same
         logging.getLogger(__name__).debug("%s failed", job.world, exc_info=True)
         return Outcome(job=job, entries=tuple(entries), error=f"{type(error).__name__}: {error}")

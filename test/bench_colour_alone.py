@@ -1,4 +1,4 @@
-"""Colour alone against the truth: `python test/bench_colour_alone.py RECORDING... [--rooms 1] [--beside]`.
+"""Colour alone against the truth: `python test/bench_colour_alone.py RECORDING... [--rooms 1]`.
 
 Poses and depth of the recordings are withheld, then compared. Beside ours: pycolmap's own pipeline (incremental,
 default settings, camera unknown) on the same images. Surface errors are between clouds, after the fit of the camera
@@ -24,8 +24,10 @@ from ovseg3r_core.checks import Rejected
 from ovseg3r_core.evaluation.trajectory_error import trajectory_error
 from ovseg3r_core.odometry.choice import Recovery, recover
 from ovseg3r_core.photogrammetry.from_color import color_config
-from ovseg3r_core.photogrammetry.sparse import load_pycolmap
+from ovseg3r_core.photogrammetry.selection import select
+from ovseg3r_core.photogrammetry.sparse import structure_from_motion
 from ovseg3r_core.reconstruction.tsdf import TsdfConfig, TsdfVolume
+from ovseg3r_core.sequences.colmap import load_pycolmap
 from ovseg3r_core.sequences.sequence import Recording, Sequence, open_sequence
 from ovseg3r_core.synthetic.room import RoomConfig, build_room
 from ovseg3r_core.synthetic.saving import save_room
@@ -40,6 +42,7 @@ def main() -> None:
     parser.add_argument("recordings", type=Path, nargs="*")
     parser.add_argument("--rooms", type=int, default=0, help="also so many generated rooms")
     parser.add_argument("--room-frames", type=int, default=120)
+    parser.add_argument("--poses-only", action="store_true", help="no depth, no surfaces")
     parser.add_argument("--beside", action="store_true", help="pycolmap's own pipeline on the same images, too")
     options = parser.parse_args()
     table = Table("recording", "what", "placed", "ATE cm", "RPE mm", "RPE deg", "s a frame")
@@ -48,18 +51,31 @@ def main() -> None:
         paths = [*options.recordings, *make_rooms(options.rooms, options.room_frames, Path(folder))]
         for number, path in enumerate(paths):
             recording = open_sequence(path)
-            compare(recording, Path(folder) / f"run{number}", table, surfaces)
+            if options.poses_only:
+                place_alone(recording, Path(folder) / f"run{number}", table)
+            else:
+                compare(recording, Path(folder) / f"run{number}", table, surfaces)
             if options.beside:
                 row(table, recording, "pycolmap", *by_pycolmap(recording, Path(folder) / f"plain{number}"))
     console = Console(width=120)
     console.print(table)
-    console.print(surfaces)
+    if not options.poses_only:
+        console.print(surfaces)
 
 
 def make_rooms(count: int, frames: int, folder: Path) -> list[Path]:
     for seed in range(count):
         save_room(RoomSequence(build_room(RoomConfig(seed=seed)), WalkConfig(frames=frames)), folder / f"room{seed}")
     return [folder / f"room{seed}" for seed in range(count)]
+
+
+def place_alone(recording: Recording, folder: Path, table: Table) -> None:
+    """The shipped selection and structure from motion."""
+    start, config = time.perf_counter(), color_config()
+    folder.mkdir()
+    selection = select(recording, folder, config.selection)
+    model = structure_from_motion(selection, folder, config.sparse)
+    row(table, recording, f"poses alone, {len(selection.stamps_s)} taken", model.poses, time.perf_counter() - start)
 
 
 def compare(recording: Recording, folder: Path, table: Table, surfaces: Table) -> None:

@@ -4,9 +4,6 @@ Beside ours, frame to frame on the same images: Open3D's tensor odometry with it
 """
 
 import argparse
-import json
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -16,6 +13,7 @@ import numpy as np
 import open3d as o3d
 from rich.console import Console
 from rich.table import Table
+from room_maps import precision
 
 from ovseg3r_core.alignment import fit
 from ovseg3r_core.evaluation.trajectory_error import trajectory_error
@@ -28,8 +26,6 @@ from ovseg3r_core.synthetic.sequence import RoomSequence, WalkConfig
 from ovseg3r_core.types import Frame
 
 o3c, o3t = o3d.core, o3d.t
-
-OVSEG3R = (sys.executable, "-m", "ovseg3r_core")
 
 
 def main() -> None:
@@ -70,24 +66,9 @@ def print_maps(console: Console, room: Path, found: Estimate, true: Mapping[int,
     centres = (np.array([poses[i][:3, 3] for i in both]) for poses in (found.poses, true))
     T_true_map = fit(*centres, scaled=False).T_b_a
     moved = {found.stamps_s[i]: T_true_map @ found.poses[i] for i in both}
-    for what, poses in (("recorded", None), ("estimated", moved)):
+    write_trajectory(room / "moved.txt", moved)
+    for what, poses in (("recorded", "recorded"), ("estimated", str(room / "moved.txt"))):
         console.print(f"{room.name}, {what} poses: AP, AP50, AP25 {precision(room, poses, room / 'out' / what)}")
-
-
-def precision(folder: Path, poses: Mapping[float, np.ndarray] | None, out: Path) -> str:
-    """AP, AP50, AP25 of any name of the map of a generated room, with its true masks: what poses alone lose."""
-    where = "recorded"
-    if poses is not None:
-        where = str(out / "trajectory.txt")
-        out.mkdir(parents=True, exist_ok=True)
-        write_trajectory(Path(where), poses)
-    masks, truth = f"files:{folder}", folder / "truth.ply"
-    segment = ["segment", folder, "--out", out, "--masks", masks, "--poses", where, "--no-segmenter"]
-    subprocess.run([*OVSEG3R, *map(str, segment), "--on-points", str(truth)], check=True, capture_output=True)
-    evaluate = [*OVSEG3R, "evaluate", str(out), str(truth), "--protocol", "class-agnostic", "--json"]
-    found = json.loads(subprocess.run(evaluate, check=True, capture_output=True, text=True).stdout)
-    overall = found["top_k"]["overall"]
-    return ", ".join(f"{100 * overall[name]:.1f}" for name in ("ap", "ap50", "ap25"))
 
 
 def row(table: Table, recording: Recording, what: str, poses, true, loops: str, seconds: float) -> None:

@@ -53,6 +53,9 @@ class Shots:
     def read_poses(self) -> dict[int, Float64[ndarray, "4 4"]]:
         return {it.index: it.T_map_camera for it in self.frames if isinstance(it, Frame) and self.has_poses}
 
+    def read_stamps(self) -> dict[int, float]:
+        return {it.index: it.stamp_s for it in self.frames if isinstance(it, Frame)}
+
     def read_color(self) -> Iterator[ColorFrame | Rejected]:
         return without_depth(self.read_unposed())
 

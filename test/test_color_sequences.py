@@ -40,6 +40,7 @@ def test_a_folder_of_images_is_read_in_the_order_of_its_numbers(tmp_path: Path, 
         write_matrix(tmp_path / "camera-intrinsics.txt", CAMERA.K)
     recording = open_sequence(tmp_path)
     frames = colors_of(recording)
+    assert recording.read_stamps() == {frame.index: frame.stamp_s for frame in frames}
     assert not recording.has_depth and not recording.has_poses and recording.read_poses() == {}
     assert all(np.array_equal(frame.color, shot.color) for frame, shot in zip(frames, made, strict=True))
     assert [frame.camera for frame in frames] == [CAMERA if known else None] * 3
@@ -56,6 +57,7 @@ def test_a_video_is_read_frame_by_frame(tmp_path: Path):
         assert np.allclose(frame.color.mean(axis=(0, 1)), (255 - 40 * i, 0, 40 * i), atol=6) and frame.camera is None
     write_matrix(tmp_path / "camera-intrinsics.txt", CAMERA.K)
     some = colors_of(open_sequence(tmp_path / "walk.avi", frames=slice(1, None, 2)))
+    assert open_sequence(tmp_path / "walk.avi", frames=slice(1, None, 2)).read_stamps() == {1: 0.2, 3: 0.4}
     assert [frame.index for frame in some] == [1, 3] and some[0].camera == CAMERA
     assert np.array_equal(some[1].color, frames[3].color)
     assert all(it.reason == "no_depth" for it in recording.read() if isinstance(it, Rejected))
@@ -76,10 +78,13 @@ def test_layouts_may_lack_depth_and_keep_their_poses(tmp_path: Path, write):
     folder = write(tmp_path / "room", shots(3))
     full = open_sequence(folder)
     assert full.has_depth and sorted(full.read_poses()) == [0, 1, 2]
+    full_stamps = full.read_stamps()
+    assert full_stamps == {frame.index: frame.stamp_s for frame in colors_of(full)}
     as_they_were = [frame.color for frame in colors_of(full)]
     for path in [*folder.rglob("*depth*.png"), *folder.glob("depth/*"), *folder.glob("depth.txt")]:
         path.unlink(missing_ok=True)
     bare = open_sequence(folder)
+    assert bare.read_stamps() == full_stamps
     frames = colors_of(bare)
     assert not bare.has_depth and bare.has_poses and frames[0].camera == CAMERA
     assert all(np.array_equal(frame.color, color) for frame, color in zip(frames, as_they_were, strict=True))
@@ -93,3 +98,10 @@ def test_a_recording_is_another_once_a_file_of_it_changed(tmp_path: Path):
     assert first == identity(folder, "auto", slice(None)) != identity(folder, "auto", slice(0, 1))
     (folder / "000002.color.png").write_bytes(b"more")
     assert identity(folder, "auto", slice(None)) != first
+
+
+def test_a_video_is_another_once_its_intrinsics_changed(tmp_path: Path):
+    video = write_video(tmp_path / "walk.avi")
+    first = identity(video, "auto", slice(None))
+    write_matrix(tmp_path / "camera-intrinsics.txt", CAMERA.K)
+    assert identity(video, "auto", slice(None)) != first

@@ -26,6 +26,11 @@ def test_a_map_comes_back_as_it_was_saved(tmp_path):
     assert_same_map(load_map(tmp_path), snapshot)  # the folder that `segment --out` wrote works too
 
 
+def test_a_map_without_metres_comes_back_as_such(tmp_path):
+    save_map(replace(make_snapshot(), scale_known=False), tmp_path)
+    assert not load_map(tmp_path).scale_known
+
+
 def test_a_memory_comes_back_as_it_was_saved(tmp_path):
     snapshot, memory = make_snapshot(), make_memory()
     save_map(snapshot, tmp_path, memory)

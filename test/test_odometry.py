@@ -92,7 +92,7 @@ def test_a_lost_camera_gets_no_pose_and_is_found_when_it_comes_back():
     assert found.drops == {"lost": 5} and found.frames == 20
     metres, _ = pose_distance(found.poses[15], found.poses[2])
     assert metres < 0.02
-    recovered = Recovered(key="", poses=found.poses, stamps_s=found.stamps_s)
+    recovered = Recovered(key="", recording="shots", poses=found.poses, stamps_s=found.stamps_s)
     posed = list(recovered.of(Shots(items)).read())
     assert [isinstance(it, Frame) for it in posed] == [True] * 10 + [False] * 5 + [True] * 5
     assert isinstance(posed[10], Rejected) and posed[10].reason == "lost"

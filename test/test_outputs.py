@@ -10,6 +10,7 @@ from maps import NoLikeness, assert_same_memory, make_record, make_snapshot, mak
 from PIL import Image
 from plyfile import PlyData
 
+from ovseg3r_core.cli_tables import objects_table
 from ovseg3r_core.language.naming import Namer
 from ovseg3r_core.language.vocabulary import Vocabulary
 from ovseg3r_core.mapping.memory import Memory
@@ -71,6 +72,16 @@ def test_objects_json_has_the_form_of_the_contract(snapshot):
     assert first["centre"] == list(snapshot.objects[0].centre)
     assert first["box"] == {"centre": [0.1, 0.2, 0.3], "size": [1.0, 0.5, 0.4], "yaw": 0.25}
     assert [entry["id"] for entry in content["structure"]] == [WALL]
+    assert (
+        content["scale_known"]
+        and not objects_json(replace(snapshot, scale_known=False), namer_of("couch"))["scale_known"]
+    )
+
+
+def test_tables_claim_no_metres_where_the_scale_is_not_known(snapshot):
+    for scale_known, header in ((True, "size (m)"), (False, "size (unit unknown)")):
+        table = objects_table(replace(snapshot, scale_known=scale_known), namer_of("couch"))
+        assert table.columns[-1].header == header
 
 
 def test_objects_carry_the_vocabularys_word_for_what_the_detector_said(snapshot):

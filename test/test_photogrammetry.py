@@ -15,15 +15,17 @@ from speckled import CAMERA, Shots, blank, round_the_room, shoot
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.evaluation.trajectory_error import trajectory_error
 from ovseg3r_core.odometry.choice import Recovery, recover
+from ovseg3r_core.odometry.doubts import doubts
 from ovseg3r_core.photogrammetry import from_color
 from ovseg3r_core.photogrammetry.dense import DenseConfig, confirmed, scaled
-from ovseg3r_core.photogrammetry.from_color import ColorConfig, scale_of
+from ovseg3r_core.photogrammetry.from_color import ColorConfig, color_config, scale_of
 from ovseg3r_core.photogrammetry.metric import USUAL_DEPTH_M, Scale, place
 from ovseg3r_core.photogrammetry.selection import SelectionConfig, select
 from ovseg3r_core.photogrammetry.sparse import SparseModel
 from ovseg3r_core.photogrammetry.sweep import PosedImage, sweep
 from ovseg3r_core.recovered import enlarge, load_recovered
 from ovseg3r_core.sequences.calibration import Calibration
+from ovseg3r_core.sequences.trajectory_file import write_trajectory
 from ovseg3r_core.types import ColorFrame, Frame
 
 POSES = round_the_room(8, 0, 28)
@@ -170,6 +172,20 @@ def test_a_scale_that_cannot_be_is_refused():
         scale_of(ColorShots(FRAMES, has_poses=False), positions_from="recorded")
 
 
+def test_a_trajectory_is_looked_up_by_times_alone_and_refused_at_once(tmp_path: Path, monkeypatch):
+    def refuse(_):
+        raise AssertionError("images were read")
+
+    monkeypatch.setattr(ColorShots, "read_color", refuse)
+    shots = ColorShots(FRAMES)
+    write_trajectory(tmp_path / "true.txt", {frame.stamp_s: frame.T_map_camera for frame in FRAMES})
+    positions = scale_of(shots, positions_from=str(tmp_path / "true.txt")).positions
+    assert positions and all(np.allclose(positions[i], T[:3, 3], atol=1e-6) for i, T in enumerate(POSES))
+    write_trajectory(tmp_path / "later.txt", {1e9 + frame.stamp_s: frame.T_map_camera for frame in FRAMES})
+    with pytest.raises(ValueError, match=r"0 of 8 frames.*by their time.*poses cover 1000000000\.0"):
+        scale_of(shots, positions_from=str(tmp_path / "later.txt"))
+
+
 @pytest.fixture(scope="module")
 def recovered(tmp_path_factory):
     """The small room from its images, its scale by the true positions."""
@@ -222,8 +238,22 @@ def test_a_run_that_was_cut_goes_on_and_unknown_intrinsics_are_estimated(tmp_pat
     assert len(found.poses) == 8
 
 
+def test_other_threads_do_not_begin_it_anew():
+    assert repr(color_config(1)) == repr(color_config(7)) != repr(SMALL)
+
+
+def test_what_was_found_is_refused_for_another_recording(recovered):
+    found, _ = recovered
+    with pytest.raises(ValueError, match="is of 'shots', not of 'other'"):
+        found.of(ColorShots(FRAMES, name="other"))
+    with pytest.raises(ValueError, match="other times"):
+        found.of(ColorShots([replace(frame, stamp_s=frame.stamp_s + 1) for frame in FRAMES]))
+
+
 def test_wrong_intrinsics_are_noticed(tmp_path: Path):
     wrong = [replace(f, camera=replace(f.camera, fx=1.4 * f.camera.fx, fy=1.4 * f.camera.fy)) for f in FRAMES]
     found = run(wrong, tmp_path)
+    intrinsics, scale = doubts(found)
+    assert "intrinsics look wrong" in intrinsics and "how long a metre is" in scale
     assert found.report["intrinsics"]["doubtful"] and found.report["intrinsics"]["focal_told_by_images"] < 0.9
     assert all(np.isfinite(T).all() for T in found.poses.values())

@@ -82,6 +82,10 @@ class LearnedRecording:
         """T_map_camera by frame index."""
         return poses_of((view.index, partial(self._pose, view)) for view in self.views)
 
+    def read_stamps(self) -> dict[int, float]:
+        """Seconds by frame index; no image is read."""
+        return {view.index: view.stamp_s for view in self.views}
+
     def read_color(self) -> Iterator[ColorFrame | Rejected]:
         """The images alone."""
         return without_depth(self.read_unposed())

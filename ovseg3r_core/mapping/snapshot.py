@@ -44,6 +44,8 @@ class MapSnapshot:
     """Of the objects that have one, where the masks were embedded."""
     map_id: str = ""
     """Which map the frame is of, where somebody says: frames of one name have another origin in every map."""
+    scale_known: bool = True
+    """Whether its unit is the metre; else it is about one, as of colour alone where nobody told a length."""
 
     def instance(self) -> Int32[ndarray, " points"]:
         """The object id of each point, -1 for none and for structure."""

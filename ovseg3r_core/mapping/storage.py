@@ -59,6 +59,7 @@ def save_map(snapshot: MapSnapshot, folder: Path, memory: Memory | None = None) 
             {
                 "map_frame": snapshot.map_frame,
                 "map_id": snapshot.map_id,
+                "scale_known": snapshot.scale_known,
                 "up": snapshot.up,
                 "views": snapshot.views,
                 "cloud": save.add("cloud", _cloud(snapshot, memory)),
@@ -128,6 +129,7 @@ def _snapshot(folder: Path, content: Content) -> MapSnapshot:
     return MapSnapshot(
         map_frame=str(content["map_frame"]),
         map_id=str(content.get("map_id", "")),
+        scale_known=bool(content.get("scale_known", True)),  # once, all maps that were saved were in metres
         cloud=SceneCloud(xyz=tensors["xyz"], color=tensors["color"], normal=tensors["normal"]),
         owner=tensors["owner"],
         objects=objects,

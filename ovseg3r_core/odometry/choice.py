@@ -4,11 +4,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from ovseg3r_core.atomic import make_folder
 from ovseg3r_core.learned.recording import LearnedRecording
+from ovseg3r_core.odometry.doubts import doubts
 from ovseg3r_core.odometry.estimate import estimate_poses
-from ovseg3r_core.photogrammetry.from_color import ColorConfig, Tell, recover_from_color, scale_of
+from ovseg3r_core.photogrammetry.from_color import ColorConfig, Tell, color_config, recover_from_color, scale_of
 from ovseg3r_core.photogrammetry.metric import Scale
 from ovseg3r_core.progress import telling
 from ovseg3r_core.recovered import FILE, Recovered, load_recovered
@@ -27,7 +29,7 @@ class Recovery:
     """Of the recording, as `sequences.identity` gives it."""
     scale: Scale = field(default_factory=Scale)
     """For recordings without depth."""
-    color: ColorConfig = field(default_factory=ColorConfig)
+    color: ColorConfig = field(default_factory=color_config)
     device: str = "cpu"
 
 
@@ -40,6 +42,8 @@ class Placed:
     """Where the poses are from: recorded, odometry, colour, or a file's name."""
     scale_known: bool = True
     """Whether its unit is the metre."""
+    doubts: tuple[str, ...] = ()
+    """What a user must know of them, a sentence each."""
 
 
 def with_poses(recording: Recording, poses: str, console: Console, recovery: Recovery) -> Placed:
@@ -65,13 +69,10 @@ def with_poses(recording: Recording, poses: str, console: Console, recovery: Rec
             recovery = replace(recovery, scale=scale_of(recording, positions_from="recorded"))
         with telling(console) as tell:
             found = recover(recording, recovery, from_color=poses == "colour", tell=tell)
-        taken = f"{len(found.poses)} of {found.report['frames']['read']} frames"
-        console.print(f"poses of {taken} by {poses}; scale known: {found.scale_known}", highlight=False)
-        return Placed(sequence=found.of(recording), by=poses, scale_known=found.scale_known)
+        return _placed(recording, found, poses, console)
     path = Path(poses)
     if (path / FILE).is_file():
-        found = load_recovered(path)
-        return Placed(sequence=found.of(recording), by=poses, scale_known=found.scale_known)
+        return _placed(recording, load_recovered(path), poses, console)
     if not path.is_file():
         raise ValueError(
             f"--poses {poses}: no such file; give auto, recorded, odometry, colour, a trajectory file, or the --out of "
@@ -87,6 +88,16 @@ def with_poses(recording: Recording, poses: str, console: Console, recovery: Rec
         return Placed(sequence=recording.aligned_to(trajectory), by=poses)
     posed = PosedRecording(recording=recording, pose=lambda index, stamp_s: trajectory.at(round(stamp_s * 1e9)))
     return Placed(sequence=posed, by=poses)
+
+
+def _placed(recording: Recording, found: Recovered, by: str, console: Console) -> Placed:
+    """The recording with what was found, and a word on how good that is."""
+    placed = Placed(sequence=found.of(recording), by=by, scale_known=found.scale_known, doubts=doubts(found))
+    taken = f"{len(found.poses)} of {found.report['frames']['read']} frames"
+    console.print(f"poses of {taken} by {escape(by)}", highlight=False, soft_wrap=True)
+    for doubt in placed.doubts:
+        console.print(f"[bold yellow]warning:[/] {escape(doubt)}", highlight=False, soft_wrap=True)
+    return placed
 
 
 def recover(
@@ -119,6 +130,7 @@ def _by_odometry(recording: Recording, folder: Path, key: str, tell: Tell) -> Re
     estimate = estimate_poses(recording, on_frame=lambda: tell("where the camera was", next(read), len(recording)))
     recovered = Recovered(
         key=key,
+        recording=recording.name,
         poses=estimate.poses,
         stamps_s=estimate.stamps_s,
         scale_known=scale_known(recording),

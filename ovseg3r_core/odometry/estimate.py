@@ -11,6 +11,8 @@ from numpy import ndarray
 
 from ovseg3r_core.alignment import upright
 from ovseg3r_core.checks import Rejected
+from ovseg3r_core.focal import doubtful
+from ovseg3r_core.odometry.focal import focal_told
 from ovseg3r_core.odometry.loops import close_loops
 from ovseg3r_core.odometry.shape import Shape
 from ovseg3r_core.odometry.tracker import OdometryKeyframe, Tracker, TrackerConfig
@@ -30,6 +32,8 @@ class Estimate:
     keyframes: int
     loops: int
     """Pairs of keyframes that saw the same place and agree."""
+    focal_told: float = 1.0
+    """What the images say the focal length is over what it was taken to be: 1 where intrinsics are right."""
     drops: Mapping[str, int] = field(default_factory=dict)
     """Frames without a pose, by reason."""
     clock: Stopwatch = field(default_factory=Stopwatch)
@@ -40,6 +44,7 @@ class Estimate:
             "frames": {"read": self.frames, "posed": len(self.poses)},
             "keyframes": self.keyframes,
             "loops": self.loops,
+            "intrinsics": {"focal_told_by_images": self.focal_told, "doubtful": doubtful(self.focal_told)},
             "drops": dict(self.drops),
             "seconds": dict(self.clock.seconds),
         }
@@ -69,6 +74,7 @@ def estimate_poses(
         raise ValueError(f"{recording.name}: no frame can be tracked ({dict(drops)})")
     with clock("loops"):
         of_keyframes, loops = close_loops(tracker.keyframes)
+        told = focal_told([keyframe.features for keyframe in tracker.keyframes])
         T_level_map = level(tracker.keyframes, of_keyframes)
     return Estimate(
         poses={it.index: T_level_map @ of_keyframes[it.keyframe] @ it.T_keyframe_camera for it in tracker.tracked},
@@ -76,6 +82,7 @@ def estimate_poses(
         frames=frames,
         keyframes=len(tracker.keyframes),
         loops=loops,
+        focal_told=told,
         drops=drops,
         clock=clock,
     )

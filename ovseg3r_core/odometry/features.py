@@ -35,12 +35,20 @@ class Features:
     K: Float64[ndarray, "3 3"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Seen:
     """A pose that matching points agree on."""
 
     T_a_b: Float64[ndarray, "4 4"]
-    matches: int
+    in_a: Int64[ndarray, " matches"]
+    """Which points of a agree,"""
+    in_b: Int64[ndarray, " matches"]
+    """and which of b they are."""
+
+    @property
+    def matches(self) -> int:
+        """How many agree."""
+        return len(self.in_a)
 
 
 def features_of(frame: RgbdFrame) -> Features:
@@ -85,7 +93,9 @@ def see(a: Features, b: Features) -> Seen | None:
     turn, shift = cv2.solvePnPRefineLM(world[agreed], pixels[agreed], b.K, None, turn, shift)
     T_b_a = np.eye(4)
     T_b_a[:3, :3], T_b_a[:3, 3] = cv2.Rodrigues(turn)[0], shift[:, 0]
-    return Seen(T_a_b=invert(T_b_a), matches=len(agreed)) if np.isfinite(T_b_a).all() else None
+    if not np.isfinite(T_b_a).all():
+        return None
+    return Seen(T_a_b=invert(T_b_a), in_a=in_a[agreed], in_b=in_b[agreed])
 
 
 def _matches(a: Features, b: Features) -> tuple[Int64[ndarray, " pairs"], Int64[ndarray, " pairs"]]:

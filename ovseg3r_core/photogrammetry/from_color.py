@@ -3,29 +3,31 @@
 import os
 import shutil
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
 
 from ovseg3r_core.alignment import Similarity
 from ovseg3r_core.atomic import make_folder
 from ovseg3r_core.checks import Rejected
+from ovseg3r_core.focal import doubtful
 from ovseg3r_core.photogrammetry.dense import DenseConfig, estimate_depth
 from ovseg3r_core.photogrammetry.kept import load_model, load_selection, save_model, save_selection
-from ovseg3r_core.photogrammetry.metric import Scale, place
+from ovseg3r_core.photogrammetry.metric import FEWEST_POSITIONS, Scale, place
 from ovseg3r_core.photogrammetry.selection import Selection, SelectionConfig, select
-from ovseg3r_core.photogrammetry.sparse import SparseConfig, SparseModel, load_pycolmap, structure_from_motion
+from ovseg3r_core.photogrammetry.sparse import SparseConfig, SparseModel, exported_model, structure_from_motion
 from ovseg3r_core.recovered import DEPTH, Recovered, write_depth
+from ovseg3r_core.sequences.colmap import ColmapRecording, load_pycolmap
 from ovseg3r_core.sequences.sequence import Recording
 from ovseg3r_core.sequences.trajectory_file import check_trajectory
 from ovseg3r_core.stopwatch import Stopwatch
 
 Tell = Callable[[str, int, int], object]
 """Is called with what is being done, how much of it is done, and how much there is."""
-_DOUBTFUL = 0.1  # a focal length that the images would change by more than this is a wrong one
 _WORK = "unfinished"
 
 
@@ -68,7 +70,10 @@ def recover_from_color(
     with clock("structure"):
         model = load_model(work)
         if model is None:
-            model = structure_from_motion(selection, work, config.sparse, lambda step: tell(step, 0, 0))
+            if isinstance(recording, ColmapRecording):
+                model = exported_model(recording, selection, config.sparse)
+            else:
+                model = structure_from_motion(selection, work, config.sparse, lambda step: tell(step, 0, 0))
             save_model(model, work)
     to_map, scale_by = place(model, scale)
     with clock("depth"):
@@ -89,6 +94,7 @@ def recover_from_color(
         share = _write_depth(folder / DEPTH, depth, to_map)
     recovered = Recovered(
         key=key,
+        recording=recording.name,
         poses={index: to_map.pose(model.poses[index]) for index in depth},
         stamps_s={index: selection.stamps_s[index] for index in depth},
         left_out=selection.left_out,
@@ -120,7 +126,7 @@ def scale_of(
         positions_from: `recorded`, or a trajectory file in the TUM format, whose stamps are the recording's.
 
     Raises:
-        ValueError: more than one is said; there are no recorded poses, or the file holds none at these times.
+        ValueError: more than one is said; there are no recorded poses, or the file holds too few at these times.
     """
     positions = None
     if positions_from == "recorded":
@@ -128,12 +134,24 @@ def scale_of(
         if not positions:
             raise ValueError(f"{recording.name} has no recorded poses to take the scale from")
     elif positions_from is not None:
-        trajectory, positions = check_trajectory(Path(positions_from)), {}
-        for item in recording.read_color():
-            with suppress(Rejected):
-                if not isinstance(item, Rejected):
-                    positions[item.index] = trajectory.at(round(item.stamp_s * 1e9))[:3, 3]
+        positions = _positions_by_time(recording, Path(positions_from))
     return Scale(metres_per_unit=metres_per_unit, camera_height_m=camera_height_m, positions=positions)
+
+
+def _positions_by_time(recording: Recording, path: Path) -> dict[int, Float64[ndarray, "3"]]:
+    """Where a trajectory was when each frame was taken; refused at once, not after an hour, where the times differ."""
+    trajectory, stamps, positions, why = check_trajectory(path), recording.read_stamps(), {}, None
+    for index, stamp_s in stamps.items():
+        try:
+            positions[index] = trajectory.at(round(stamp_s * 1e9))[:3, 3]
+        except Rejected as rejected:
+            why = rejected
+    if len(positions) < FEWEST_POSITIONS:
+        raise ValueError(
+            f"{len(positions)} of {len(stamps)} frames of {recording.name} have a pose in {path} by their time, and "
+            f"{FEWEST_POSITIONS} are needed for the scale ({why}): a video's frames are taken to begin at 0 s"
+        )
+    return positions
 
 
 def _work_folder(folder: Path, key: str) -> Path:
@@ -170,7 +188,7 @@ def _report(
             "known": model.intrinsics_known,
             **{name: value for name, value in asdict(model.calibration).items() if name != "model"},
             "focal_told_by_images": model.focal_told,
-            "doubtful": abs(model.focal_told - 1) > _DOUBTFUL,
+            "doubtful": doubtful(model.focal_told),
         },
         "depth_share": share,
         "scale": scale_by,

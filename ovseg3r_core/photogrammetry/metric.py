@@ -14,6 +14,8 @@ from ovseg3r_core.photogrammetry.sparse import SparseModel
 USUAL_DEPTH_M = 2.0
 """Where nothing tells the scale, points are taken to be so far from the camera that saw them (median), as in a room:
 the voxels and reaches of all that follows are made for that."""
+FEWEST_POSITIONS = 3
+"""Given positions that tell a scale."""
 _NORMAL_POINTS = 16
 _FLOOR_BAND = 0.03  # thickness of a floor, against the camera's height above it
 _NEAR = 0.05  # a given trajectory agrees within this share of its own extent
@@ -77,8 +79,10 @@ def place(model: SparseModel, scale: Scale) -> tuple[Similarity, str]:
 
 def _onto_positions(model: SparseModel, positions: Mapping[int, Float64[ndarray, "3"]]) -> tuple[Similarity, str]:
     both = [index for index in model.poses if index in positions]
-    if len(both) < 3:
-        raise ValueError(f"{len(both)} images have a given position; 3 or more are needed for the scale")
+    if len(both) < FEWEST_POSITIONS:
+        raise ValueError(
+            f"{len(both)} images have a given position; {FEWEST_POSITIONS} or more are needed for the scale"
+        )
     ours = np.array([model.poses[index][:3, 3] for index in both])
     given = np.array([positions[index] for index in both], np.float64)
     within = _NEAR * float(np.linalg.norm(np.ptp(given, axis=0)))

@@ -1,9 +1,8 @@
 """Structure from motion: where images were taken from, and the points that they share, by COLMAP (pycolmap)."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import ModuleType
 from typing import Annotated, Any
 
 import numpy as np
@@ -11,11 +10,12 @@ from jaxtyping import Float64, Int64
 from numpy import ndarray
 
 from ovseg3r_core.config import Within, check_ranges
+from ovseg3r_core.focal import believed
 from ovseg3r_core.photogrammetry.selection import Selection
 from ovseg3r_core.sequences.calibration import Calibration
+from ovseg3r_core.sequences.colmap import CORNER_PX, ColmapRecording, calibration_of, load_pycolmap, read_model
 
 _MODEL_KNOWN, _MODEL_UNKNOWN = "PINHOLE", "SIMPLE_RADIAL"
-_CORNER_PX = 0.5  # COLMAP counts pixels from the corner of the first one, we from its centre
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +30,8 @@ class SparseConfig:
     """Images that a reconstruction has at least."""
     tracks_an_image: Annotated[int, Within(10, 100_000)] = 300
     """Points that images are placed by, each seen in several; more cost time and gain nothing."""
-    threads: Annotated[int, Within(1, 1024)] = 1
-    """Threads of COLMAP."""
+    threads: Annotated[int, Within(1, 1024)] = field(default=1, repr=False)
+    """Threads of COLMAP; no part of what a kept result is known by, since it is not sought again for them."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -54,15 +54,6 @@ class SparseModel:
     """Root mean square of how far points are seen from where they should be."""
     focal_told: float
     """What the images say the focal length is over what it was taken to be: 1 where intrinsics are right."""
-
-
-def load_pycolmap() -> ModuleType:
-    """The package; raises ImportError that says how to get it."""
-    try:
-        import pycolmap
-    except ImportError as error:
-        raise ImportError("a recording without depth needs pycolmap: pip install 'pycolmap>=4.2,<5'") from error
-    return pycolmap
 
 
 def structure_from_motion(
@@ -91,13 +82,14 @@ def structure_from_motion(
             f"{placed} of {len(selection.stamps_s)} images fit together: without depth, images must overlap, show "
             "texture, and be taken from different places (a camera that only turns sees no depth)"
         )
-    return _model(colmap, found, selection)
+    numbers = {selection.path(index).name: index for index in selection.stamps_s}
+    return _model(colmap, found, numbers, intrinsics_known=selection.camera is not None)
 
 
 def _extract(colmap: Any, database: Path, selection: Selection, config: SparseConfig) -> None:
     reader, options = colmap.ImageReaderOptions(), colmap.FeatureExtractionOptions()
     if (camera := selection.camera) is not None:
-        numbers = (camera.fx, camera.fy, camera.cx + _CORNER_PX, camera.cy + _CORNER_PX)
+        numbers = (camera.fx, camera.fy, camera.cx + CORNER_PX, camera.cy + CORNER_PX)
         reader.camera_model, reader.camera_params = _MODEL_KNOWN, ",".join(repr(float(number)) for number in numbers)
     else:
         reader.camera_model = _MODEL_UNKNOWN
@@ -138,38 +130,48 @@ def _solve(colmap: Any, database: Path, selection: Selection, folder: Path, conf
     return max(found.values(), key=lambda model: model.num_reg_images(), default=None)
 
 
-def _model(colmap: Any, found: Any, selection: Selection) -> SparseModel:
-    """Our own arrays of it, before the focal length is asked for once more."""
+def exported_model(recording: ColmapRecording, selection: Selection, config: SparseConfig) -> SparseModel:
+    """The model that an export came with, of the images that were selected; its lens distortion is removed from them.
+
+    Raises:
+        ValueError: it places too few of them.
+    """
+    colmap = load_pycolmap()
+    found = read_model(recording.model)
+    numbers = {name: index for name, index in recording.numbers.items() if index in selection.stamps_s}
+    model = _model(colmap, found, numbers, intrinsics_known=True)
+    model = replace(model, calibration=replace(model.calibration, distortion=(), model="plumb_bob"))
+    if len(model.poses) < config.fewest:
+        raise ValueError(f"{recording.name}: its model places {len(model.poses)} images that can be used")
+    return model
+
+
+def _model(colmap: Any, found: Any, numbers: Mapping[str, int], *, intrinsics_known: bool) -> SparseModel:
+    """Our own arrays of it, before the focal length is asked for once more.
+
+    Args:
+        numbers: frame index by an image's name; of other images nothing is taken.
+    """
     number = {point_id: i for i, point_id in enumerate(sorted(found.points3D))}
     poses, seen = {}, {}
     for image in found.images.values():
-        if not image.has_pose:
+        if not image.has_pose or image.name not in numbers:
             continue
-        index = int(Path(image.name).stem)
         T_camera_model = np.vstack([image.cam_from_world().matrix(), [0, 0, 0, 1]])
-        poses[index] = np.linalg.inv(T_camera_model)
+        poses[numbers[image.name]] = np.linalg.inv(T_camera_model)
         points = [number[point.point3D_id] for point in image.points2D if point.has_point3D()]
-        seen[index] = np.unique(np.array(points, np.int64))
+        seen[numbers[image.name]] = np.unique(np.array(points, np.int64))
     camera = next(iter(found.cameras.values()))
     xyz = np.array([found.points3D[point_id].xyz for point_id in number], np.float64).reshape(-1, 3)
     return SparseModel(
         poses=dict(sorted(poses.items())),
         xyz=xyz,
         seen=dict(sorted(seen.items())),
-        calibration=_calibration(camera),
-        intrinsics_known=selection.camera is not None,
+        calibration=calibration_of(camera),
+        intrinsics_known=intrinsics_known,
         reprojection_px=float(found.compute_mean_reprojection_error()),
-        focal_told=_focal_told(colmap, found) if selection.camera is not None else 1.0,
+        focal_told=_focal_told(colmap, found) if intrinsics_known else 1.0,
     )
-
-
-def _calibration(camera: Any) -> Calibration:
-    """COLMAP's camera as ours; its one radial term is OpenCV's first."""
-    if camera.model.name == _MODEL_KNOWN:
-        fx, fy, cx, cy = map(float, camera.params)
-        return Calibration(fx=fx, fy=fy, cx=cx - _CORNER_PX, cy=cy - _CORNER_PX)
-    f, cx, cy, k = map(float, camera.params)
-    return Calibration(fx=f, fy=f, cx=cx - _CORNER_PX, cy=cy - _CORNER_PX, distortion=(k, 0.0, 0.0, 0.0))
 
 
 def _quiet(colmap: Any) -> None:
@@ -178,12 +180,26 @@ def _quiet(colmap: Any) -> None:
 
 
 def _focal_told(colmap: Any, found: Any) -> float:
-    """By what the focal length is multiplied when the images may choose it."""
-    before = next(iter(found.cameras.values())).params[0]
-    options = colmap.BundleAdjustmentOptions()
-    options.refine_focal_length, options.refine_extra_params = True, False
+    """By what the focal length is multiplied when the images may choose it, and gain by that."""
+    before, off_px = _focal(found), _adjusted(colmap, found, free=False)
+    off_told_px = _adjusted(colmap, found, free=True)
+    return believed(_focal(found) / before, off_px, off_told_px)
+
+
+def _adjusted(colmap: Any, found: Any, *, free: bool) -> float:
+    """How far points are seen from where they should be, px, after an adjustment with a free focal length or not."""
+    options, all_images = colmap.BundleAdjustmentOptions(), colmap.BundleAdjustmentConfig()
+    options.refine_focal_length, options.refine_extra_params = free, False
     options.print_summary = False
-    _quiet(colmap)  # the mapper has turned its voice up again
     options.ceres.use_gpu, options.ceres.solver_options.max_num_iterations = False, 30
-    colmap.bundle_adjustment(found, options)
-    return float(next(iter(found.cameras.values())).params[0] / before)
+    _quiet(colmap)  # the mapper has turned its voice up again
+    for image_id in found.reg_image_ids():
+        all_images.add_image(image_id)
+    all_images.fix_gauge(colmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
+    colmap.create_default_bundle_adjuster(options, all_images, found).solve()
+    found.update_point_3d_errors()
+    return float(found.compute_mean_reprojection_error())
+
+
+def _focal(found: Any) -> float:
+    return float(next(iter(found.cameras.values())).params[0])

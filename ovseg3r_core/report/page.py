@@ -56,6 +56,7 @@ def write_report(folder: Path, page: Path, engine: QueryEngine) -> None:
         "answers": answers,
         "points": len(snapshot.cloud),
         "views": snapshot.views,
+        "unit": "m" if snapshot.scale_known else "unit unknown",
     }
     template = files("ovseg3r_core.report").joinpath("page.html.jinja").read_text("utf-8")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)

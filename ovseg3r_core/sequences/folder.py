@@ -71,6 +71,10 @@ class FolderSequence:
         """T_map_camera by frame index, of the frames that have one; no image is read."""
         return poses_of((files.index, partial(self._pose, files)) for files in self.files if files.pose)
 
+    def read_stamps(self) -> dict[int, float]:
+        """Seconds by frame index; no image is read."""
+        return {files.index: files.stamp_s for files in self.files}
+
     @property
     def has_depth(self) -> bool:
         """Whether the recording has depth images."""

@@ -10,6 +10,8 @@ NEEDS = (
     "a folder of .jpg or .png images of one camera, taken in the order of their names (numbers count as numbers); "
     "camera-intrinsics.txt (3x3) and camera-distortion.txt where they are known"
 )
+CALIBRATION = "camera-*.txt"
+"""What tells the intrinsics of a video beside it, or of images in their folder."""
 _SUFFIXES = {".jpg", ".jpeg", ".png"}
 
 
@@ -20,7 +22,7 @@ def recognises(path: Path) -> bool:
 
 def open_images(path: Path, frames: slice) -> FolderSequence:
     """Open a folder; times are made up, thirty images a second."""
-    images = sorted((file for file in path.iterdir() if _is_image(file)), key=lambda file: _natural(file.name))
+    images = sorted((file for file in path.iterdir() if _is_image(file)), key=lambda file: natural(file.name))
     files = [
         FrameFiles(index=index, stamp_s=nominal_stamp_s(index), color=file, depth=None, pose=None)
         for index, file in enumerate(images)
@@ -38,6 +40,6 @@ def _is_image(file: Path) -> bool:
     return file.suffix.lower() in _SUFFIXES and not file.name.startswith(".")
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
+def natural(name: str) -> list[tuple[int, str]]:
     """A key by which image10 comes after image9."""
     return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]

@@ -112,6 +112,10 @@ class RosbagSequence:
         """T_map_camera by frame index, of the frames that have one."""
         return poses_of((pair.index, partial(self._pose, pair)) for pair in self._pairs)
 
+    def read_stamps(self) -> dict[int, float]:
+        """Seconds by frame index; no image is read."""
+        return {pair.index: pair.stamp_ns / 1e9 for pair in self._pairs}
+
     @property
     def has_depth(self) -> bool:
         """Bags without depth are refused when they are opened."""

@@ -117,6 +117,11 @@ class SensSequence:
         whole = [packed for packed in self.packed if not isinstance(packed, Rejected)]
         return poses_of((it.index, partial(self._pose, it)) for it in whole)
 
+    def read_stamps(self) -> dict[int, float]:
+        """Seconds by frame index; no image is read."""
+        whole = [packed for packed in self.packed if not isinstance(packed, Rejected)]
+        return {it.index: nominal_stamp_s(it.index) for it in whole}
+
     @property
     def has_depth(self) -> bool:
         """The format has it for every frame."""

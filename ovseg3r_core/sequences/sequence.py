@@ -13,7 +13,7 @@ from numpy import ndarray
 
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.learned import mast3r_slam, vggt
-from ovseg3r_core.sequences import image_folder, replica, rosbag, scannet, sens, seven_scenes, tum, video
+from ovseg3r_core.sequences import colmap, image_folder, replica, rosbag, scannet, sens, seven_scenes, tum, video
 from ovseg3r_core.types import ColorFrame, Frame, RgbdFrame
 
 
@@ -46,6 +46,10 @@ class Recording(Sequence, Protocol):
 
     def read_poses(self) -> dict[int, Float64[ndarray, "4 4"]]:
         """T_map_camera by frame index, of the frames that have one; no image is read."""
+        ...
+
+    def read_stamps(self) -> dict[int, float]:
+        """Seconds by frame index, of all frames; no image is read."""
         ...
 
     @property
@@ -88,6 +92,7 @@ FORMATS = (
         recognises=mast3r_slam.recognises,
         open=mast3r_slam.open_mast3r_slam,
     ),
+    Format(name="colmap", needs=colmap.NEEDS, recognises=colmap.recognises, open=colmap.open_colmap),
     Format(name="video", needs=video.NEEDS, recognises=video.recognises, open=video.open_video),
     Format(name="images", needs=image_folder.NEEDS, recognises=image_folder.recognises, open=image_folder.open_images),
 )

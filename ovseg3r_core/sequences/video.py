@@ -49,6 +49,10 @@ class VideoSequence:
         """None."""
         return {}
 
+    def read_stamps(self) -> dict[int, float]:
+        """Seconds by frame index; nothing is decoded."""
+        return {index: self._stamp_s(index) for index in self.indices}
+
     @property
     def has_depth(self) -> bool:
         """A video has none."""
@@ -80,12 +84,15 @@ class VideoSequence:
         finally:
             capture.release()
 
+    def _stamp_s(self, index: int) -> float:
+        return round((index + 1) * 1e9 / self.rate_hz) / 1e9
+
     def _frame(self, index: int, image_bgr: UInt8[ndarray, "height width 3"]) -> ColorFrame:
         color = np.ascontiguousarray(image_bgr[:, :, ::-1])
         height, width = color.shape[:2]
         return ColorFrame(
             index=index,
-            stamp_s=round((index + 1) * 1e9 / self.rate_hz) / 1e9,
+            stamp_s=self._stamp_s(index),
             color=undistort_color(color, self.calibration) if self.calibration else color,
             camera=self.calibration.camera(width, height) if self.calibration else None,
         )

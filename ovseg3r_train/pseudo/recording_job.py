@@ -13,12 +13,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 from rich.console import Console
 
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.devices import pick_device
 from ovseg3r_core.masks.proposer import MaskProposer
 from ovseg3r_core.odometry.choice import Recovery, with_poses
+from ovseg3r_core.photogrammetry.from_color import color_config
+from ovseg3r_core.recovered import FILE
 from ovseg3r_core.run import config_of
 from ovseg3r_core.sequences.identity import identity
 from ovseg3r_core.sequences.sequence import open_sequence
@@ -57,7 +60,7 @@ class RecordingJob:
     device: str = "auto"
     """Where networks run; "auto" is decided by the machine that does the job."""
     keep_masks: bool = True
-    """Whether masks stay when the scenes are made."""
+    """Whether masks stay when the scenes are made, and poses and depth that were found."""
     alone: bool = True
     """Whether it is the only recording: then a folder of mask files may be its own."""
     tag: str = ""
@@ -67,13 +70,21 @@ class RecordingJob:
     def world(self) -> str:
         """The recording's title, with the part of it that is read, the poses and the voxels where not the usual."""
         part = "" if set(self.frames) <= {":"} else "-frames" + re.sub("[^0-9]+", "_", self.frames)
-        by = "" if self.poses == "auto" else "-" + file_name(self.poses)[-24:].lstrip("_")
-        return self.title + part + by + (f"-voxel{self.voxel_size_m:g}" if self.voxel_size_m != 0.02 else "")
+        return self.title + part + self._by + (f"-voxel{self.voxel_size_m:g}" if self.voxel_size_m != 0.02 else "")
+
+    @property
+    def _by(self) -> str:
+        return "" if self.poses == "auto" else "-" + file_name(self.poses)[-24:].lstrip("_")
 
     @property
     def kept(self) -> Path:
         """Where the masks of the recording's keyframes are kept, whatever part of it is read."""
         return self.folder / MASKS / self.title
+
+    @property
+    def found(self) -> Path:
+        """Where poses and depth are kept that the recording lacks, of each way to find them."""
+        return self.kept / f"{_RECOVERED}{self._by}"
 
     @property
     def identity(self) -> str:
@@ -85,10 +96,9 @@ class RecordingJob:
         return f"{self.world}-{file_name(masks)}"
 
     def tidy(self, done: bool) -> None:
-        """Remove the masks once they are lifted, unless they are kept; a job that was cut goes on with them."""
-        if done:
-            shutil.rmtree(self.kept / _RECOVERED, ignore_errors=True)
+        """Remove masks, poses and depth once they are used, unless they are kept; a job that was cut needs them."""
         if done and not self.keep_masks:
+            shutil.rmtree(self.found, ignore_errors=True)
             for source in self.masks:
                 shutil.rmtree(kept_masks(self.kept, source), ignore_errors=True)
 
@@ -106,14 +116,25 @@ def make(job: RecordingJob, sources: Sequence[str]) -> Iterator[tuple[str, Label
     teachers = {source: teacher(source, job.title, job.kept, alone=job.alone, device=device) for source in sources}
     recording, clock = open_sequence(job.recording, job.format, frame_slice(job.frames)), Stopwatch()
     with clock("poses"):
-        recovery = Recovery(folder=job.kept / _RECOVERED, identity=job.identity, device=device)
-        placed = with_poses(recording, job.poses, Console(quiet=True), recovery)
+        threads = torch.get_num_threads()  # this process's share of the cores
+        color = color_config(threads)
+        recovery = Recovery(folder=job.found, identity=job.identity, device=device, color=color)
+        placed = with_poses(recording, _poses(job), Console(quiet=True), recovery)
     sequence = placed.sequence
     with clock("fuse"):
         reconstruction = fuse(sequence, config_of(online=False, voxel_size_m=job.voxel_size_m))
     for source, proposer in teachers.items():
         scene = _labelled(job, source, reconstruction, proposer, clock.seconds["fuse"], len(sequence))
-        yield source, replace(scene, facts={**scene.facts, "scale_known": placed.scale_known})
+        yield (
+            source,
+            replace(scene, facts={**scene.facts, "scale_known": placed.scale_known, "doubts": list(placed.doubts)}),
+        )
+
+
+def _poses(job: RecordingJob) -> str:
+    """Of a folder with a reconstruction of each recording, that of this one."""
+    of_this = Path(job.poses) / job.title
+    return str(of_this) if (of_this / FILE).is_file() else job.poses
 
 
 def frame_slice(text: str) -> slice:

@@ -33,6 +33,9 @@ def pseudo_label(
         task = progress.add_task("recordings", total=len(jobs), completed=len(jobs) - len(left))
         for outcome in _outcomes(left, workers, ray):
             progress.advance(task)
+            for doubt in outcome.doubts:
+                said = f"[bold yellow]warning:[/] {escape(outcome.job.world)}: {escape(doubt)}"
+                progress.console.print(said, highlight=False, soft_wrap=True)
             if outcome.error is not None:
                 failed[outcome.job.world] = outcome.error
                 said = f"[bold red]failed:[/] {escape(outcome.job.world)}: {escape(outcome.error)}"

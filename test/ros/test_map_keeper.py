@@ -91,3 +91,12 @@ def test_a_map_of_another_id_is_moved_to_where_it_is_said_to_lie(tmp_path, frame
         np.testing.assert_allclose(view.T_map_camera[:3, 3], was.T_map_camera[:3, 3] + [1, 0, 0])
     for cut, was in zip(memory.edits.cuts, old.edits.cuts, strict=True):
         np.testing.assert_allclose(cut.seeds, np.add(was.seeds, [1, 0, 0]))
+
+
+def test_a_map_that_is_not_in_metres_is_refused(tmp_path):
+    directory = MapDirectory(tmp_path)
+    directory.save("walk", replace(make_snapshot(), scale_known=False), make_memory())
+    keeper = MapKeeper(cast(Node, None), cast(LivePerception, Live("")), directory, 0.0)
+    with pytest.raises(Rejected, match="not in metres") as refused:
+        keeper.load("walk")
+    assert refused.value.reason == "unknown_scale"

@@ -16,6 +16,9 @@ from tiny_scenes import tiny_scene
 
 from ovseg3r_core import models
 from ovseg3r_core.checks import Rejected
+from ovseg3r_core.odometry.choice import Recovery, recover
+from ovseg3r_core.photogrammetry.dense import DenseConfig
+from ovseg3r_core.photogrammetry.from_color import ColorConfig
 from ovseg3r_core.sequences.bag_writer import write_bag
 from ovseg3r_core.sequences.sequence import open_sequence
 from ovseg3r_core.synthetic.saving import save_camera, save_frame
@@ -335,6 +338,7 @@ def test_a_recording_without_poses_is_labelled_too(train: Command, tmp_path: Pat
     assert said.code == 0, said.err
     (entry,) = SceneSet(tmp_path / "out").entries
     assert entry.views >= 2 and entry.lifted > 4
+    assert (tmp_path / "out" / "masks" / "walk" / "reconstruction" / "reconstruction.json").is_file()
     there = train(
         "pseudo-label", folder, "--out", tmp_path / "out", "--masks", f"files:{folder}", "--poses", "odometry"
     )
@@ -343,3 +347,25 @@ def test_a_recording_without_poses_is_labelled_too(train: Command, tmp_path: Pat
     assert [scene.facts["video"] for scene in scenes] == ["walk", "walk"]
     assert sorted(scene.facts["poses"] for scene in scenes) == ["auto", "odometry"]
     assert len({example_of(scene).video for scene in scenes}) == 1
+
+
+def test_colour_alone_is_labelled_by_what_was_reconstructed_of_it(train: Command, tmp_path: Path):
+    folder, found = tmp_path / "walk", tmp_path / "found" / "walk"
+    folder.mkdir()
+    for i, T in enumerate(round_the_room(8, 0, 28)):
+        _, ids = render(BOX_ROOM, CAMERA, T)
+        things = np.where(np.isin(ids, list(NAMES)), ids, 0).astype(np.uint16)
+        save_frame(shoot(T, i), things, folder)
+    save_camera(CAMERA, folder)
+    (folder / "labels.json").write_text(json.dumps(NAMES))
+    for path in (*folder.glob("*.pose.txt"), *folder.glob("*.depth.png")):
+        path.unlink()
+    small = ColorConfig(dense=DenseConfig(width_px=160))
+    recover(open_sequence(folder), Recovery(folder=found, identity="", color=small), from_color=True)
+    said = train(
+        "pseudo-label", folder, "--out", tmp_path / "out", "--masks", f"files:{folder}", "--poses", found.parent
+    )
+    assert said.code == 0 and "warning: " in said.err and "how long a metre is" in said.err
+    (name,) = SceneSet(tmp_path / "out").names
+    scene = SceneSet(tmp_path / "out").load(name)
+    assert not scene.facts["scale_known"] and len(scene.facts["doubts"]) == 1 and scene.lifted
