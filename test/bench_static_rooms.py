@@ -17,7 +17,8 @@ from ovseg3r_core.language.coco import same_name
 from ovseg3r_core.language.minilm import MiniLm
 from ovseg3r_core.language.naming import Namer
 from ovseg3r_core.language.vocabulary import scannet200
-from ovseg3r_core.perception import Perception, PerceptionConfig
+from ovseg3r_core.perception import Perception
+from ovseg3r_core.perception_config import PerceptionConfig
 from ovseg3r_core.reconstruction.incidence import Incidence
 from ovseg3r_core.reconstruction.keyframes import KeyframeConfig
 from ovseg3r_core.run import config_of
