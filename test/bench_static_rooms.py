@@ -130,7 +130,7 @@ class StaticWalk:
 def things_of(perception: Perception) -> FoundInstances:
     """The objects of a map as instances, without pieces of the room."""
     objects = perception.objects
-    found, points = found_in(objects), objects.ownership.points_of()
+    found, points = found_in(objects), objects.ownership.points_of
     listed = [record.id for record in objects.records() if record.id in points]
     kept = [i for i, id_ in enumerate(listed) if not objects.objects[id_].structure]
     return FoundInstances(
