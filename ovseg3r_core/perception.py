@@ -32,7 +32,7 @@ from ovseg3r_core.mapping.life import Departure, LifeEvent
 from ovseg3r_core.mapping.lives import remember, reunite, watched_of, watched_things, witness
 from ovseg3r_core.mapping.memory import Memory
 from ovseg3r_core.mapping.object_map import NOWHERE, ObjectMap, Placed
-from ovseg3r_core.mapping.objects import SameName
+from ovseg3r_core.mapping.objects import MapObject, SameName
 from ovseg3r_core.mapping.operator import Operation
 from ovseg3r_core.mapping.reanchoring import Reanchored, reanchor
 from ovseg3r_core.mapping.redraw import redraw
@@ -393,9 +393,13 @@ class Perception:
                 objects.follow(newest)
             cloud = objects.cloud
             owner = objects.ownership.owner
-            known = {o.id for o in objects.objects.values() if o.views >= self.config.explained_after_views}
+            known = {o.id for o in objects.objects.values() if self._is_well_known(o)}
         seen = see_points(cloud.xyz, keyframe, self.config.incidence)
         return explained_pixels(owner, seen, known, *keyframe.depth_m.shape)
+
+    def _is_well_known(self, obj: MapObject) -> bool:
+        sure = obj.sighting.sureness >= self.config.explained_sureness
+        return sure and obj.views >= self.config.explained_after_views
 
     def _segment(
         self,

@@ -40,6 +40,7 @@ METHOD = ParameterGroup(
         "structure",
         "life",
         "explained_after_views",
+        "explained_sureness",
         "refine_every",
         "refine_share",
         "max_views",
