@@ -32,8 +32,14 @@ class MapSurface:
         """The surface met so far; takes the lock for a moment."""
         with self._reading:
             with self.lock:
-                grown, reading = self._grown, self.volume.read_again()
-            return grown.take(reading)
+                volume, grown = self.volume, self._grown
+                reading = volume.read_again()
+            try:
+                return grown.take(reading)
+            except BaseException:
+                with self.lock:
+                    volume.read_all_next()
+                raise
 
     def fuse(self, frame: Frame) -> None:
         """Fuse a frame; raises `Rejected` as `TsdfVolume.integrate` does."""

@@ -5,6 +5,7 @@ import pytest
 from scenes import box_room, orbit
 
 from ovseg3r_core.cloud_blocks import CloudBlocks, beside, block_keys
+from ovseg3r_core.map_surface import MapSurface
 from ovseg3r_core.reconstruction.growing_surface import GrowingSurface
 from ovseg3r_core.reconstruction.tsdf import TsdfConfig, TsdfVolume
 from ovseg3r_core.types import SceneCloud
@@ -63,6 +64,18 @@ def test_a_camera_that_stands_still_notes_no_more_than_it_sees(frames):
         volume.integrate(frames[0])
     assert sum(map(len, volume._touched)) < 40 * volume.blocks
     assert_same(grown.take(volume.read_again()), volume.extract())
+
+
+def test_a_reading_that_was_lost_is_made_good(frames, monkeypatch):
+    surface = MapSurface(CONFIG, "CPU:0")
+    for frame in frames[:20]:
+        surface.fuse(frame)
+    surface.read()
+    surface.fuse(frames[-1])
+    with monkeypatch.context() as patch, pytest.raises(MemoryError):
+        patch.setattr(GrowingSurface, "take", lambda *_: (_ for _ in ()).throw(MemoryError()))
+        surface.read()
+    assert_same(surface.read(), surface.volume.extract())
 
 
 def test_points_of_blocks_that_were_not_read_again_stay_the_same(frames):

@@ -196,6 +196,10 @@ class TsdfVolume:
         if len(self._touched) == _TOUCHES:  # a camera that stands still touches the same again and again
             self._touched = [np.unique(np.concatenate(self._touched), axis=0)]
 
+    def read_all_next(self) -> None:
+        """Let the next `read_again` copy everything: what was read last did not arrive."""
+        self._read_at_weight = None
+
     @property
     def _min_weight(self) -> float:
         return min(self.config.min_weight, self.config.min_weight_share * self.frames)
