@@ -164,8 +164,9 @@ def test_segment_ends_well_and_writes_every_file_of_the_contract(run):
 
 def test_objects_json_has_the_contracts_keys_and_the_things_of_the_room(run):
     content = read_json(run.folder / "objects.json")
-    assert set(content) == {"map_frame", "vocabulary", "objects", "structure", "removed"}
+    assert set(content) == {"map_frame", "scale_known", "vocabulary", "objects", "structure", "removed"}
     assert (content["map_frame"], content["vocabulary"]) == ("map", list(VOCABULARY))
+    assert content["scale_known"] is True
     assert all(set(entry) == RECORD for entry in content["objects"])
     assert all(set(entry["box"]) == {"centre", "size", "yaw"} for entry in content["objects"])
     labels = {entry["label"]: entry for entry in content["objects"]}
@@ -271,6 +272,7 @@ def test_a_recording_of_which_no_frame_can_be_used_gives_an_empty_map(sequence, 
         "verdict": "blind",
         "explanation": "",
         "objects": [],
+        "scale_known": True,
     }
 
 
