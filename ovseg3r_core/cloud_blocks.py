@@ -8,25 +8,17 @@ import itertools
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Int, Int32, Int64
+from jaxtyping import Bool, Int32, Int64
 from numpy import ndarray
 
-_REACH = 1 << 20  # blocks from the origin in each direction
-_STEPS = np.stack(np.meshgrid(*[[-1, 0, 1]] * 3, indexing="ij"), axis=-1).reshape(27, 3)
+from ovseg3r_core.packing import STEPS, pack, unpack
+
 _readings = itertools.count(1)  # of all volumes: no two states of a block have one number
-
-
-def block_keys(place: Int[ndarray, "*blocks 3"]) -> Int64[ndarray, "*blocks"]:
-    """Places of blocks (x, y, z) as sortable numbers."""
-    place = place.astype(np.int64) + _REACH
-    return (place[..., 0] << 42) | (place[..., 1] << 21) | place[..., 2]
 
 
 def beside(places: Int32[ndarray, "blocks 3"]) -> Int32[ndarray, "more 3"]:
     """Some blocks, and those that touch them, corners included; each once."""
-    around = np.unique(block_keys(places[:, None] + _STEPS))
-    mask = (1 << 21) - 1
-    return (np.stack([around >> 42, (around >> 21) & mask, around & mask], axis=-1) - _REACH).astype(np.int32)
+    return unpack(np.unique(pack(places[:, None] + STEPS))).astype(np.int32)
 
 
 @dataclass(frozen=True, kw_only=True)

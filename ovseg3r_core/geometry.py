@@ -11,9 +11,8 @@ from jaxtyping import Float, Float32, Float64, Int64
 from numpy import ndarray
 from scipy.spatial.transform import Rotation
 
+from ovseg3r_core.packing import REACH, pack, unpack
 from ovseg3r_core.types import Box, Camera
-
-_KEY_BITS = 21  # three coordinates of 21 bits share one int64: +-1,048,575 voxels an axis, 20 km at 2 cm
 
 
 def invert(T_a_b: Float64[ndarray, "4 4"]) -> Float64[ndarray, "4 4"]:
@@ -101,23 +100,15 @@ def voxel_keys(xyz: Float[ndarray, "points 3"], voxel_m: float) -> Int64[ndarray
         ValueError: a point lies further out than the packing can number.
     """
     index = np.floor(np.asarray(xyz, dtype=np.float64) / voxel_m).astype(np.int64)
-    half = 1 << (_KEY_BITS - 1)
-    if len(index) and (index.min() < -half or index.max() >= half):
-        limit_m = half * voxel_m
+    if len(index) and (index.min() < -REACH or index.max() >= REACH):
+        limit_m = REACH * voxel_m
         raise ValueError(f"a point lies {np.abs(xyz).max():.0f} m out; {voxel_m} m voxels number up to {limit_m:.0f} m")
-    x, y, z = (index + half).T
-    return (x << 2 * _KEY_BITS) | (y << _KEY_BITS) | z
+    return pack(index)
 
 
 def voxel_centres(keys: Int64[ndarray, " voxels"], voxel_m: float) -> Float32[ndarray, "voxels 3"]:
     """The centres of packed voxels, metres: what `voxel_keys` forgets is at most half a voxel."""
-    return ((voxel_indices(keys) + 0.5) * voxel_m).astype(np.float32)
-
-
-def voxel_indices(keys: Int64[ndarray, " voxels"]) -> Int64[ndarray, "voxels 3"]:
-    """The voxels (x, y, z) that `voxel_keys` packed."""
-    mask, half = (1 << _KEY_BITS) - 1, 1 << (_KEY_BITS - 1)
-    return np.stack([keys >> 2 * _KEY_BITS, (keys >> _KEY_BITS) & mask, keys & mask], axis=-1) - half
+    return ((unpack(keys) + 0.5) * voxel_m).astype(np.float32)
 
 
 def fit_box(xyz: Float[ndarray, "points 3"], trim: float = 0.01) -> Box:

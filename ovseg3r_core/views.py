@@ -99,14 +99,15 @@ class View:
     def open(self) -> OpenView:
         """Decode what lifting needs; a view without images sees nothing."""
         size = (self.camera.height, self.camera.width)
+        depth_m, ids = np.zeros(size, np.float32), np.full(size, -1, np.int32)
+        if self.kept:
+            depth_m, ids = self.depth_m(), _decode(self.ids_png, cv2.IMREAD_UNCHANGED).astype(np.int32) - 1
         return OpenView(
             index=self.index,
-            depth_m=self.depth_m() if self.kept else np.zeros(size, np.float32),
+            depth_m=depth_m,
             camera=self.camera,
             T_map_camera=self.T_map_camera,
-            ids=_decode(self.ids_png, cv2.IMREAD_UNCHANGED).astype(np.int32) - 1
-            if self.kept
-            else np.full(size, -1, np.int32),
+            ids=ids,
             tags=self.tags,
         )
 

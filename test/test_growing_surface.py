@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scenes import box_room, orbit
 
-from ovseg3r_core.cloud_blocks import CloudBlocks, beside, block_keys
+from ovseg3r_core.cloud_blocks import CloudBlocks, beside
 from ovseg3r_core.map_surface import MapSurface
+from ovseg3r_core.packing import pack
 from ovseg3r_core.reconstruction.growing_surface import GrowingSurface
 from ovseg3r_core.reconstruction.tsdf import TsdfConfig, TsdfVolume
 from ovseg3r_core.types import SceneCloud
@@ -104,4 +105,4 @@ def test_blocks_beside_are_the_27_about_it():
     found = beside(np.array([[0, -5, 2]], np.int32))
     assert len(found) == 27
     assert (np.abs(found - [0, -5, 2]).max(axis=1) <= 1).all()
-    assert len(np.unique(block_keys(found))) == 27
+    assert len(np.unique(pack(found))) == 27

@@ -13,11 +13,11 @@ from scipy.spatial import KDTree
 
 from ovseg3r_core.geometry import voxel_keys
 from ovseg3r_core.mapping.ownership import NOBODY
+from ovseg3r_core.packing import STEPS
 
 POINTS_A_THING = 64
 MIN_POINTS = 8  # fewer are no witness
 _SURFACE_LEFT = 0.3
-_STEPS = np.stack(np.meshgrid(*[[-1, 0, 1]] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
 
 
 def watched_points(
@@ -111,7 +111,7 @@ def _are_alone(
     cells, starts = np.unique(keys[order], return_index=True)
     least, most = (ufunc.reduceat(near_owner[order], starts) for ufunc in (np.minimum, np.maximum))
     alone, mine = np.ones(len(index), bool), owner[index]
-    for step in _STEPS:
+    for step in STEPS:
         wanted = voxel_keys(xyz[index] + (step * clear_m).astype(np.float32), clear_m)
         at = np.minimum(np.searchsorted(cells, wanted), len(cells) - 1)
         held = cells[at] == wanted

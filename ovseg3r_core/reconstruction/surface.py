@@ -11,8 +11,9 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int32, Int64
 from numpy import ndarray
 
-from ovseg3r_core.cloud_blocks import CloudBlocks, block_keys
-from ovseg3r_core.geometry import voxel_indices, voxel_keys
+from ovseg3r_core.cloud_blocks import CloudBlocks
+from ovseg3r_core.geometry import voxel_keys
+from ovseg3r_core.packing import STEPS, pack, unpack
 from ovseg3r_core.types import SceneCloud
 
 
@@ -48,10 +49,9 @@ class VoxelBlocks:
     @cached_property
     def neighbours(self) -> Int64[ndarray, "blocks 27"]:
         """The index of the block at each step of -1, 0, 1 along x, y, z; -1 where there is none."""
-        keys = block_keys(self.place)
+        keys = pack(self.place)
         order = np.argsort(keys)
-        steps = np.stack(np.meshgrid(*[[-1, 0, 1]] * 3, indexing="ij"), axis=-1).reshape(27, 3)
-        wanted = block_keys(self.place[:, None] + steps)
+        wanted = pack(self.place[:, None] + STEPS)
         at = np.searchsorted(keys[order], wanted).clip(max=len(keys) - 1)
         return np.where(keys[order][at] == wanted, order[at], -1)
 
@@ -169,7 +169,7 @@ def thin(found: Crossings, voxel_m: float, side: int) -> SceneCloud:
     xyz, color, normal = (np.add.reduceat(values[order], starts) / counts for values in (xyz, color, normal))
     length = np.linalg.norm(normal, axis=1, keepdims=True)
     solid = np.flatnonzero(length[:, 0] > 1e-3)  # a sheet seen from both sides may cancel its normals out
-    blocks, in_blocks = CloudBlocks.sorted(block_keys(voxel_indices(voxels[solid]) // side))
+    blocks, in_blocks = CloudBlocks.sorted(pack(unpack(voxels[solid]) // side))
     solid = solid[in_blocks]
     return SceneCloud(
         xyz=xyz[solid].astype(np.float32),

@@ -14,9 +14,10 @@ from numpy import ndarray
 from scipy.spatial import KDTree
 
 from ovseg3r_core.checks import DEPTH_LIMIT_M, Rejected
-from ovseg3r_core.cloud_blocks import beside, block_keys
+from ovseg3r_core.cloud_blocks import beside
 from ovseg3r_core.config import Within, check_ranges
 from ovseg3r_core.geometry import invert
+from ovseg3r_core.packing import pack
 from ovseg3r_core.reconstruction.depth_edges import depth_edges
 from ovseg3r_core.reconstruction.growing_surface import Reading
 from ovseg3r_core.reconstruction.surface import VoxelBlocks, extract_cloud
@@ -158,14 +159,16 @@ class TsdfVolume:
             for name in ("tsdf", "weight", "color"):
                 self._grid.attribute(name)[used] = 0.0  # whoever gets the block next takes it as it is
             index.erase(index.key_tensor()[used])
-        self.frames, self._read_at_weight = 0, None
+        self.frames = 0
+        self.read_all_next()
 
     def weigh(self, factor: float) -> None:
         """Let every frame so far count for so many: for those that stand for others, which are gone."""
         weight = self._grid.attribute("weight")
         used = self._grid.hashmap().active_buf_indices().to(o3c.int64)
         weight[used] = weight[used] * factor
-        self.frames, self._read_at_weight = round(self.frames * factor), None
+        self.frames = round(self.frames * factor)
+        self.read_all_next()
 
     def extract(self) -> SceneCloud:
         """The surface met so far: at most one point a voxel, with colour and a unit normal towards the cameras.
@@ -187,7 +190,7 @@ class TsdfVolume:
         nothing = np.zeros((0, 3), np.int32)
         changed, _ = self._in_use(beside(np.concatenate([nothing, *touched])))
         _, at = self._in_use(beside(changed))
-        return Reading(field=self._copy_of(at), keys=np.sort(block_keys(changed)))
+        return Reading(field=self._copy_of(at), keys=np.sort(pack(changed)))
 
     def _touch(self, places: Int32[ndarray, "blocks 3"]) -> None:
         if self._read_at_weight is None:
@@ -197,7 +200,7 @@ class TsdfVolume:
             self._touched = [np.unique(np.concatenate(self._touched), axis=0)]
 
     def read_all_next(self) -> None:
-        """Let the next `read_again` copy everything: what was read last did not arrive."""
+        """Let the next `read_again` copy everything."""
         self._read_at_weight = None
 
     @property
