@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float64
 from numpy import ndarray
 
 from ovseg3r_core.checks import Rejected, check_pose
+from ovseg3r_core.geometry import transform
 from ovseg3r_core.lifted_views import LiftedViews
 from ovseg3r_core.lifting import clean_ids, lift_view
 from ovseg3r_core.map_surface import MapSurface
@@ -29,7 +30,7 @@ from ovseg3r_core.mapping.explained import explained_pixels
 from ovseg3r_core.mapping.fusion import Segmented
 from ovseg3r_core.mapping.instances import FindsInstances, without_structure
 from ovseg3r_core.mapping.life import Departure, LifeEvent
-from ovseg3r_core.mapping.lives import remember, reunite, watched_of, watched_things, witness
+from ovseg3r_core.mapping.lives import remember, reunite, showed_it, watched_of, watched_things, witness
 from ovseg3r_core.mapping.memory import Memory
 from ovseg3r_core.mapping.object_map import NOWHERE, ObjectMap, Placed
 from ovseg3r_core.mapping.objects import MapObject, SameName
@@ -39,6 +40,7 @@ from ovseg3r_core.mapping.redraw import redraw
 from ovseg3r_core.mapping.snapshot import MapSnapshot, ObjectEmbeddings
 from ovseg3r_core.mapping.structure import up_of
 from ovseg3r_core.masks.proposer import EmbedsMasks, MaskProposer
+from ovseg3r_core.odometry.pose_check import true_from_said
 from ovseg3r_core.perception_config import PerceptionConfig
 from ovseg3r_core.pose_correction import CorrectionLog, PoseCorrection, distances, motion
 from ovseg3r_core.reconstruction.incidence import Incidence, see_points
@@ -355,12 +357,32 @@ class Perception:
             with self._map:
                 objects, watched = self.objects, self._watched
             said = verdicts(watched, frame, self.config.life.evidence)
+            if self._looked_beside(frame, objects, [id_ for id_, verdict in said.items() if verdict == "gone"]):
+                said = {}
             with self._surface.lock, self._map:
                 if self.objects is objects and said:
                     left = witness(objects, said, frame.stamp_s, len(self.views), self.config.life)
                     self._surface.forget(left, objects.cloud, before_view=len(self.views))
                     if left or any(verdict == "gone" for verdict in said.values()):
                         self._watched = watched_of(objects, self.config.life)
+
+    def _looked_beside(self, frame: Frame, objects: ObjectMap, gone: Sequence[int]) -> bool:
+        """Whether a frame sees through things because its pose is wrong, by the nearest view that showed one there."""
+        with self._map:
+            shown = [
+                (view, objects.lives[id_].place.record.centre)
+                for id_ in gone
+                if id_ in objects.lives and id_ in objects.objects
+                for view in showed_it(objects, id_, self.views)
+            ]
+        if not shown:
+            return False
+        poses = np.array([view.T_map_camera for view, _ in shown])
+        shift_m, turn_rad = distances(np.broadcast_to(frame.T_map_camera, poses.shape), poses)
+        nearest, place = shown[int((shift_m + turn_rad).argmin())]
+        T = true_from_said(frame, nearest.open())
+        slip_m = 0.0 if T is None else float(np.linalg.norm(transform(T, np.array(place)) - place))
+        return slip_m > self.config.life.evidence.max_slip_m
 
     def _make_room(self) -> None:
         """Let go of the images of keyframes beyond the budget."""

@@ -100,8 +100,8 @@ class MaskTag:
 
 
 @runtime_checkable
-class PosedDepth(Protocol):
-    """Anything with depth, intrinsics and pose: a frame, or what was kept of one."""
+class Depth(Protocol):
+    """Anything with depth and intrinsics."""
 
     @property
     def depth_m(self) -> Float32[ndarray, "height width"]:
@@ -112,6 +112,11 @@ class PosedDepth(Protocol):
     def camera(self) -> Camera:
         """The intrinsics."""
         ...
+
+
+@runtime_checkable
+class PosedDepth(Depth, Protocol):
+    """Anything with depth, intrinsics and pose: a frame, or what was kept of one."""
 
     @property
     def T_map_camera(self) -> Float64[ndarray, "4 4"]:

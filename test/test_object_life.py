@@ -142,6 +142,19 @@ def test_what_stays_gives_no_event(robot: Robot):
     assert max(record.last_seen for record in snapshot.objects) == 0.5 * robot.frames  # met, though not masked anew
 
 
+@pytest.mark.parametrize("max_slip_m", [LifeConfig().evidence.max_slip_m, 10.0], ids=["as it is", "unless it is asked"])
+def test_drifted_poses_take_nothing_away(robot: Robot, max_slip_m: float):
+    life, drift = CONFIG.life, np.eye(4)
+    evidence = replace(life.evidence, max_slip_m=max_slip_m)
+    robot.perception.configure(replace(CONFIG, life=replace(life, evidence=evidence)))
+    drift[:3, 3] = 0.2, 0.2, 0.0
+    room = shots(BOX_ROOM, LOOKS + 2)
+    slipped = [replace(frame, T_map_camera=drift @ frame.T_map_camera) for frame in room.frames]
+    told = kinds(robot.walk(replace(room, frames=slipped)))
+    assert (("removed", "ball") in told) == (max_slip_m == 10.0)
+    assert max_slip_m == 10.0 or not {kind for kind, _ in told} & {"missing", "removed"}
+
+
 def test_what_lost_its_surface_is_listed_only_once_it_is_missing(robot: Robot):
     objects, ball = robot.perception.objects, robot.record("ball")
     drop_points(objects, ball.id)

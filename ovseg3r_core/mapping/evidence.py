@@ -51,6 +51,9 @@ class EvidenceConfig:
     max_disagreement: Annotated[float, Within(0.0, 1.0)] = 0.1
     """A view that goes through more than this share of the walls, the floor and whatever else is no thing has a wrong
     pose, and is not believed."""
+    max_slip_m: Annotated[float, Within(0.001, 10.0)] = 0.05
+    """Nor is one that sees through a thing, and whose shape fits that of a view which showed it only when it is moved
+    so far where the thing is: poses drift until a loop is closed, and a drifted view looks beside all that is small."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""

@@ -1,6 +1,6 @@
 """The rules of an object's life applied to a map: what views say of its objects, what leaves it, what comes back."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -26,6 +26,7 @@ from ovseg3r_core.mapping.objects import MapObject, guess_name
 from ovseg3r_core.mapping.ownership import NOBODY, Ownership
 from ovseg3r_core.mapping.recognition import surer
 from ovseg3r_core.mapping.watched_points import background_points, watched_points
+from ovseg3r_core.views import View
 
 _GROWN = 0.1  # an object that gained or lost this share of its points is described anew
 _MIN_VIEWS = 2  # what one view showed may be no thing at all
@@ -54,6 +55,14 @@ def watched_of(objects: ObjectMap, config: LifeConfig) -> Watched:
     places = [it.place.xyz for it in (*lives.values(), *objects.departures)]
     cloud, owner = objects.cloud.xyz, objects.ownership.owner
     return Watched.of(watched_things(objects), background_points(cloud, owner, lives.keys(), places, config.apart_m))
+
+
+def showed_it(objects: ObjectMap, object_id: int, views: Sequence[View]) -> list[View]:
+    """The kept keyframes that an object was masked in, up to the moment when depth last met it in its place."""
+    life, obj = objects.lives[object_id], objects.objects[object_id]
+    met_s = objects.met_s.get(object_id, life.place.record.last_seen)
+    shown = sorted({it.view for it in obj.observations if it.stamp_s <= met_s})
+    return [views[view] for view in shown if views[view].kept]
 
 
 def watched_things(objects: ObjectMap) -> dict[int, Float32[ndarray, "_ 3"]]:

@@ -8,7 +8,7 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from ovseg3r_core.geometry import back_project_pixels, nearest_rigid
-from ovseg3r_core.types import RgbdFrame
+from ovseg3r_core.types import Depth
 
 SPACING_M = 0.04
 """Between the points that are compared; depth cameras are no better than a centimetre where it matters."""
@@ -41,7 +41,7 @@ class Fit:
     near 0, a corner of a room near 1."""
 
 
-def shape_of(frame: RgbdFrame) -> Shape | None:
+def shape_of(frame: Depth) -> Shape | None:
     """The shape of a frame; None where it has too little depth to have one."""
     depth_m = frame.depth_m[::_STRIDE, ::_STRIDE]
     row, column = np.nonzero((depth_m > _CLOSEST_M) & (depth_m < _FARTHEST_M))
