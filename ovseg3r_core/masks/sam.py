@@ -15,11 +15,13 @@ from numpy import ndarray
 from segment_anything.modeling import Sam as SamModel
 from torch import Tensor, nn
 
+from ovseg3r_core.compiled import in_chunks
 from ovseg3r_core.masks.sam_decoder import ImageTokens, predict_masks, read_image
 
 _MEAN = (123.675, 116.28, 103.53)
 _STD = (58.395, 57.12, 57.375)
 _PROMPTS_AT_ONCE = {"cpu": 2, "cuda": 64}  # on a CPU the intermediate results of two prompts still fit the cache
+_ENLARGED_AT_LEAST = 4  # masks: fewer are not worth a thread
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,9 +124,14 @@ def enlarge(
     size = (embedding.width, embedding.height)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     masks = np.empty((len(logits), embedding.height, embedding.width), dtype=bool)
-    for mask, low in zip(masks, logits.float().cpu().numpy(), strict=True):
-        low = _without_specks(low, smallest_px / embedding.pixel_area)
-        mask[:] = cv2.warpAffine(low, to_logits, size, flags=flags, borderMode=cv2.BORDER_REPLICATE) > 0
+    lows = logits.float().cpu().numpy()
+
+    def enlarge_some(start: int, stop: int) -> None:
+        for mask, low in zip(masks[start:stop], lows[start:stop], strict=True):
+            low = _without_specks(low, smallest_px / embedding.pixel_area)
+            mask[:] = cv2.warpAffine(low, to_logits, size, flags=flags, borderMode=cv2.BORDER_REPLICATE) > 0
+
+    in_chunks(enlarge_some, len(masks), smallest=_ENLARGED_AT_LEAST)
     return masks
 
 
