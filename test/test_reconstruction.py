@@ -134,6 +134,16 @@ def test_readings_out_of_range_are_not_fused(room):
     assert len(near) > 0 and nearest_eye.max() < 3.0  # 2 m along the axis is further along a corner ray
 
 
+@pytest.mark.parametrize("most_m", [5.0, 65.0], ids=["in range", "of all values"])
+def test_noise_in_place_of_depth_is_refused(room, most_m: float):
+    volume = TsdfVolume(SMALL)
+    noise = np.random.default_rng(0).uniform(0, most_m, (240, 320)).astype(np.float32)
+    with pytest.raises(Rejected, match="no surface can be made out") as refused:
+        volume.integrate(replace(room.frames[0], depth_m=noise))
+    assert refused.value.reason == "noisy_depth"
+    assert volume.frames == 0 and len(volume.extract()) == 0
+
+
 def test_frame_without_usable_depth_is_refused_with_its_numbers(room):
     volume = TsdfVolume(SMALL)
     far = replace(room.frames[0], depth_m=np.full((240, 320), 8.0, dtype=np.float32))

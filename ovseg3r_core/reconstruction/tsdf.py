@@ -26,6 +26,7 @@ from ovseg3r_core.types import Frame, SceneCloud
 _VOXEL_BYTES = 5 * 4  # distance, weight and three colours; 16-bit weights would wrap after 36 minutes at 30 Hz
 _SPARE_BLOCKS = 256  # kept free, see `_integrate_blocks`
 _TOUCHES = 32  # frames that are noted one by one
+_LEAST_SMOOTH = 0.1  # of the readings; real cameras have 97 % away from jumps, noise less than 1 %
 _FRAMES_A_CAP = 8  # weights are capped every so many frames, as that takes a fifth of a frame's time
 
 
@@ -106,9 +107,9 @@ class TsdfVolume:
         """Fuse one frame.
 
         Raises:
-            Rejected: `empty_depth` where no reading is left within range and away from depth jumps, and
-                `memory_budget` where the frame reaches more new space than the budget has left. The volume is
-                then as it was.
+            Rejected: `empty_depth` where there is no reading within range, `noisy_depth` where nearly all of them lie at
+                jumps, and `memory_budget` where the frame reaches more new space than the budget has left. The volume
+                is then as it was.
         """
         depth_m = self._usable_depth(frame)
         depth = o3d.t.geometry.Image(o3c.Tensor.from_numpy(depth_m)).to(self._device)
@@ -255,12 +256,19 @@ class TsdfVolume:
 
     def _usable_depth(self, frame: Frame) -> Float32[ndarray, "height width"]:
         depth_m, low, high = frame.depth_m, self.config.depth_min_m, self.config.depth_max_m
-        usable = (depth_m >= low) & (depth_m <= high) & ~depth_edges(depth_m, self.config.jump_ratio)
-        if not usable.any():
+        in_range = (depth_m >= low) & (depth_m <= high)
+        usable = in_range & ~depth_edges(depth_m, self.config.jump_ratio)
+        readings, left = np.count_nonzero(in_range), np.count_nonzero(usable)
+        if left < _LEAST_SMOOTH * readings:
+            raise Rejected(
+                "noisy_depth",
+                f"frame {frame.index}: depth jumps at {readings - left} of {readings} pixels from {low} to {high} m, "
+                "so that no surface can be made out: is it the depth image of this camera, in the right encoding?",
+            )
+        if not left:
             raise Rejected(
                 "empty_depth",
-                f"frame {frame.index}: no depth between {low} and {high} m away from depth jumps; "
-                f"its readings go up to {depth_m.max():.2f} m",
+                f"frame {frame.index}: no depth between {low} and {high} m; it goes up to {depth_m.max():.2f} m",
             )
         return np.where(usable, depth_m, np.float32(0))
 
