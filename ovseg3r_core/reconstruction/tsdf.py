@@ -107,9 +107,9 @@ class TsdfVolume:
         """Fuse one frame.
 
         Raises:
-            Rejected: `empty_depth` where there is no reading within range, `noisy_depth` where nearly all of them lie at
-                jumps, and `memory_budget` where the frame reaches more new space than the budget has left. The volume
-                is then as it was.
+            Rejected: `empty_depth` where there is no reading within range, `noisy_depth` where nearly all of them lie
+                at jumps, and `memory_budget` where the frame reaches more new space than the budget has left. The
+                volume is then as it was.
         """
         depth_m = self._usable_depth(frame)
         depth = o3d.t.geometry.Image(o3c.Tensor.from_numpy(depth_m)).to(self._device)
