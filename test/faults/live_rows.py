@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from harness_perception import Perception, ids_of, values_of
 from harness_robot import Robot, map_scene
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
-from test_node_overload import flooded
+from test_node_overload import Flood, flooded
 
 from ovseg3r_ros.faults import WORDS
 from ovseg3r_ros.nodes.fault_injector import STREAMS
@@ -75,16 +76,49 @@ def rig() -> Iterator[Rig]:
             yield Rig(node, camera, ids)
 
 
+@cache
+def flood_of(factor: int) -> Flood:
+    """Half a minute of frames at some times the rated rate; A1, A2 and A3 look at the same floods."""
+    with Robot() as robot:
+        return flooded(robot, factor * RATED_HZ, round(30 * factor * RATED_HZ))
+
+
 def drops_under_load() -> Measured:
     """A1."""
     told, passed = [], True
     for factor in (1, 2, 4):
-        with Robot() as robot:
-            flood = flooded(robot, factor * RATED_HZ, round(30 * factor * RATED_HZ))
+        flood = flood_of(factor)
         sent, fused = flood.sent["color"], flood.count("fused")
         told.append(f"{factor}x: {100 * (1 - fused / sent):.1f} % of {sent}, {flood.unexplained()} unexplained")
         passed &= flood.unexplained() == 0 and (factor > 1 or fused >= 0.99 * sent)
     return Measured(figure="; ".join(told), passed=passed)
+
+
+def age_under_load() -> Measured:
+    """A2: of a frame when it is in the map."""
+    age_s = {factor: float(flood_of(factor).pipeline["fused: age p99 [s]"]) for factor in (1, 4)}
+    figure = ", ".join(f"{factor}x: {1000 * age:.0f} ms" for factor, age in age_s.items())
+    return Measured(figure=figure, passed=age_s[4] <= 2 * age_s[1])
+
+
+def question_times() -> Measured:
+    """A3: of new texts, one after the other, while the node maps at the rated rate."""
+    p50, p99 = 1000 * np.percentile(flood_of(1).answers_s, (50, 99))
+    figure = f"{len(flood_of(1).answers_s)} questions at 1x: p50 {p50:.1f} ms, p99 {p99:.1f} ms"
+    return Measured(figure=figure, passed=bool(p99 < 50))
+
+
+def first_object() -> Measured:
+    """A5: from the start of the program to the first object on the topic."""
+    with Robot() as robot:
+        camera = robot.camera()
+        with camera.run(RATED_HZ):
+            start_s = time.monotonic()
+            node = robot.perception()
+            up_s = time.monotonic() - start_s
+            node.instances.wait_for("an object", lambda it: len(it.instances) > 0, timeout_s=PATIENCE_S)
+            first_s = time.monotonic() - start_s
+    return Measured(figure=f"active after {up_s:.1f} s, an object after {first_s:.1f} s", passed=first_s < 15)
 
 
 def camera_off() -> Measured:
@@ -148,6 +182,9 @@ def no_transforms() -> Measured:
 
 LIVE: dict[str, Callable[[], Measured]] = {
     "A1": drops_under_load,
+    "A2": age_under_load,
+    "A3": question_times,
+    "A5": first_object,
     "B1": camera_off,
     "B2": every_fault,
     "D3": no_transforms,
