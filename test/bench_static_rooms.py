@@ -2,7 +2,9 @@
 
 A furnished room is walked through once, ten frames a second, with a Kinect's depth noise and simulated masks, online,
 as a robot would. The map is judged as it is when the walk ends: by the benchmark's AP, on its own points and on the
-clean ones, and by what it says to have gone, all of which is wrong. The same frames and masks for all settings.
+clean ones, by the things that are there twice, by what it says to have gone, all of which is wrong, and by how often a
+thing that had an id was under another one at a later look at all views. The same frames and masks for all settings; the
+last of them masks every keyframe in full and looks at all views once, at the end.
 """
 
 import argparse
@@ -21,7 +23,7 @@ from ovseg3r_core.perception import Perception
 from ovseg3r_core.perception_config import PerceptionConfig
 from ovseg3r_core.reconstruction.incidence import Incidence
 from ovseg3r_core.reconstruction.keyframes import KeyframeConfig
-from ovseg3r_core.run import config_of
+from ovseg3r_core.run import NEVER, config_of
 from ovseg3r_core.synthetic.render import Renderer
 from ovseg3r_core.synthetic.room import RoomConfig, build_room
 from ovseg3r_core.synthetic.trajectory import walk_round
@@ -35,6 +37,7 @@ from ovseg3r_train.sensor.depth_noise import DepthNoise, DepthNoiseConfig
 from ovseg3r_train.worlds import proposer_of
 
 HZ = 10.0
+ALIKE, PART = 0.5, 0.1  # IoU of an object that is a thing; of one that is a piece of it
 NEVER_S = 60.0  # between two frames that are asked: longer than a walk
 
 
@@ -45,17 +48,28 @@ def main() -> None:
     parser.add_argument("--masks", default="simulated", help="perfect, simulated or open-vocabulary")
     options = parser.parse_args()
     console, namer = Console(width=120), Namer(scannet200(), MiniLm())
-    table = Table("room", "settings", "objects", "missing, removed", "AP, AP50", "AP, AP50, clean vertices")
+    table = Table(
+        "room",
+        "settings",
+        "objects",
+        "twice",
+        "ids changed",
+        "missing, removed",
+        "AP, AP50",
+        "AP, AP50, clean vertices",
+    )
     for seed in options.seeds:
         walk = StaticWalk(seed, options.frames)
         for name, config in settings().items():
-            perception = walk.perceived(options.masks, config)
+            perception, changed = walk.perceived(options.masks, config)
             kinds = [event.kind for event in perception.take_events()]
             judged = walk.judged(perception, namer)
             table.add_row(
                 str(seed),
                 name,
                 str(len(perception.snapshot().objects)),
+                str(walk.twice(perception)),
+                str(changed),
                 f"{kinds.count('missing')}, {kinds.count('removed')}",
                 *(precision(it) for it in judged),
             )
@@ -70,6 +84,7 @@ def settings() -> dict[str, PerceptionConfig]:
         "max_weight 10000": replace(base, tsdf=replace(base.tsdf, max_weight=10_000.0)),
         "max_weight 16": replace(base, tsdf=replace(base.tsdf, max_weight=16.0)),
         "depth not asked": replace(base, life=unasked),
+        "all views at the end": replace(base, explained_after_views=NEVER, refine_every=0),
     }
 
 
@@ -98,14 +113,35 @@ class StaticWalk:
         xyz = seen_surface(exact[::3])
         self._clean = CleanTruth(xyz=xyz, truth=self._truth(xyz))
 
-    def perceived(self, masks: str, config: PerceptionConfig) -> Perception:
-        """The map when the walk ends, with all events untaken."""
+    def perceived(self, masks: str, config: PerceptionConfig) -> tuple[Perception, int]:
+        """The map when the walk ends, with all events untaken, and how often a thing came under another id."""
         proposer = proposer_of(masks, self._instances.__getitem__, self._room.names, seed=self._seed)
         perception = Perception(proposer, same_name, config)
-        for frame in self._frames:
-            perception.integrate(frame)
-        perception.refine()
-        return perception
+        ids, changed = dict[int, int](), 0
+        for frame in [*self._frames, None]:
+            looks = perception.clock.times["refine"]
+            perception.refine() if frame is None else perception.integrate(frame)
+            if perception.clock.times["refine"] > looks:
+                now = {thing: found[0] for thing, found in self._shown_by(perception, ALIKE).items()}
+                changed += sum(ids.get(thing, id_) != id_ for thing, id_ in now.items())
+                ids |= now
+        return perception, changed
+
+    def twice(self, perception: Perception) -> int:
+        """Objects that show a part of a thing which another object shows better."""
+        return sum(len(found) - 1 for found in self._shown_by(perception, PART).values())
+
+    def _shown_by(self, perception: Perception, least: float) -> dict[int, list[int]]:
+        """The objects that have at least this IoU with a thing, by thing, the best first."""
+        objects, found = perception.objects, dict[int, list[tuple[float, int]]]()
+        truth = self._surface.instance_at(objects.cloud.xyz)
+        sizes = dict(zip(*np.unique(truth, return_counts=True), strict=True))
+        for id_, points in objects.ownership.points_of.items():
+            for thing, shared in zip(*np.unique(truth[points], return_counts=True), strict=True):
+                iou = shared / (len(points) + sizes[thing] - shared)
+                if thing >= 0 and iou >= least:
+                    found.setdefault(int(thing), []).append((float(iou), id_))
+        return {thing: [id_ for _, id_ in sorted(some, reverse=True)] for thing, some in found.items()}
 
     def judged(self, perception: Perception, namer: Namer) -> tuple[Judged, Judged]:
         """On the points of the map, and on the clean vertices."""

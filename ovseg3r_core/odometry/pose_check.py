@@ -4,7 +4,7 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from ovseg3r_core.geometry import invert
-from ovseg3r_core.odometry.shape import fit, shape_of
+from ovseg3r_core.odometry.shape import fit, fit_nearby, shape_of
 from ovseg3r_core.types import PosedDepth
 
 _OVERLAP, _FIRMNESS = 0.6, 0.03  # of a fit that says something
@@ -19,7 +19,9 @@ def true_from_said(frame: PosedDepth, earlier: PosedDepth) -> Float64[ndarray, "
     a, b = shape_of(earlier), shape_of(frame)
     if a is None or b is None:
         return None
-    found = fit(a, b, invert(earlier.T_map_camera) @ frame.T_map_camera)
-    if found.overlap < _OVERLAP or found.firmness < _FIRMNESS:
-        return None
-    return earlier.T_map_camera @ found.T_a_b @ invert(frame.T_map_camera)
+    T_a_b = invert(earlier.T_map_camera) @ frame.T_map_camera
+    for fitted in (fit_nearby, fit):  # what is right fits where it is; from further away, walls are taken for others
+        found = fitted(a, b, T_a_b)
+        if found.overlap >= _OVERLAP and found.firmness >= _FIRMNESS:
+            return earlier.T_map_camera @ found.T_a_b @ invert(frame.T_map_camera)
+    return None

@@ -54,9 +54,13 @@ def shape_of(frame: Depth) -> Shape | None:
 
 
 def fit(a: Shape, b: Shape, T_a_b: Float64[ndarray, "4 4"]) -> Fit:
-    """Move b from where it is guessed to be until it fits a."""
-    coarse = _aligned(a, b, T_a_b, _COARSE_M)
-    fine = _aligned(a, b, nearest_rigid(coarse.T_target_source), NEAR_M)
+    """Move b from where it is guessed to be, 30 cm off at most, until it fits a."""
+    return fit_nearby(a, b, nearest_rigid(_aligned(a, b, T_a_b, _COARSE_M).T_target_source))
+
+
+def fit_nearby(a: Shape, b: Shape, T_a_b: Float64[ndarray, "4 4"]) -> Fit:
+    """Move b from where it nearly is until it fits a."""
+    fine = _aligned(a, b, T_a_b, NEAR_M)
     held = np.linalg.eigvalsh(fine.H[3:, 3:])
     return Fit(
         T_a_b=nearest_rigid(fine.T_target_source),
