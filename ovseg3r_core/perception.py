@@ -38,7 +38,7 @@ from ovseg3r_core.mapping.operator import Operation
 from ovseg3r_core.mapping.reanchoring import Reanchored, reanchor
 from ovseg3r_core.mapping.redraw import redraw
 from ovseg3r_core.mapping.snapshot import MapSnapshot, ObjectEmbeddings
-from ovseg3r_core.mapping.structure import up_of
+from ovseg3r_core.mapping.structure import Plane, find_structure, up_of
 from ovseg3r_core.masks.proposer import EmbedsMasks, MaskProposer
 from ovseg3r_core.odometry.pose_check import true_from_said
 from ovseg3r_core.perception_config import PerceptionConfig
@@ -219,7 +219,9 @@ class Perception:
         with self.clock("refine"):
             seen, lifted = on_cloud.lift(views, cloud, self.config.incidence, self.config.lifting)
             lifted = [mask for mask in lifted if (mask.view, mask.mask) not in dead]
-            segmented = self._segment(segmenter, cloud, seen, lifted, views) if segmenter else None
+            up, structure = up_of(cloud, [view.T_map_camera for view in views]), self.config.structure
+            planes = find_structure(cloud, self.config.tsdf.voxel_size_m, up, structure)
+            segmented = self._segment(segmenter, cloud, seen, lifted, views, planes) if segmenter else None
             drawing = redraw(lifted, seen, cloud, self.config.mapping, segmented)
             with self._map:
                 if self.objects is not objects or self.pose_revision != revision:
@@ -232,7 +234,7 @@ class Perception:
                 if self._settling:
                     self.objects.edit(led_on(self.objects.edits, heirs(former, self.objects)))
                     self._settling = False
-                self.objects.tell_structure(self._up(), self.config.tsdf.voxel_size_m, self.config.structure)
+                self.objects.tell_structure(planes, structure)
                 self._refined_views = len(views)
                 self._remember()
                 reunite(self.objects, max((view.stamp_s for view in views), default=0.0), self.config.life)
@@ -430,6 +432,7 @@ class Perception:
         seen: Incidence,
         lifted: Sequence[LiftedMask],
         views: Sequence[View],
+        planes: Sequence[Plane],
     ) -> Segmented | None:
         """What the segmenter finds, without pieces of the room; None where the scene is beyond it."""
         with self.clock("segmenter"):
@@ -440,8 +443,7 @@ class Perception:
                 if len(cloud):  # of nothing, nothing is left out
                     self.count(rejected)
                 return None
-            up, voxel_m = up_of(cloud, [view.T_map_camera for view in views]), self.config.tsdf.voxel_size_m
-            things = without_structure(found, cloud, up, voxel_m, self.config.structure)
+            things = without_structure(found, cloud, planes, self.config.structure)
             self.segmented = Segmented(instances=things, stamps_s=tuple(view.stamp_s for view in views))
             return self.segmented
 

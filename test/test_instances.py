@@ -8,7 +8,7 @@ from test_object_map import columns, grid_cloud
 
 from ovseg3r_core.language.vocabulary import Vocabulary
 from ovseg3r_core.mapping.instances import Instance, RecognitionConfig, painted, recognised, without_structure
-from ovseg3r_core.mapping.structure import StructureConfig
+from ovseg3r_core.mapping.structure import StructureConfig, find_structure
 from ovseg3r_core.types import Instances
 
 NAMES = Vocabulary(name="mine", names=("couch", "sofa", "bed", "wall"), ids=(3, 5, 7, 9))
@@ -71,4 +71,5 @@ def test_pieces_of_the_room_are_no_instances(name_score: float, kept: int):
     cloud = grid_cloud()
     piece = Instance(points=columns(cloud, 0.0, 1.2), score=0.9, label="table", name_score=name_score)
     up = np.array([0.0, 0.0, 1.0])
-    assert len(without_structure([piece], cloud, up, 0.02, StructureConfig())) == kept
+    planes = find_structure(cloud, 0.02, up, StructureConfig())
+    assert len(without_structure([piece], cloud, planes, StructureConfig())) == kept

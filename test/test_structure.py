@@ -101,8 +101,10 @@ def test_planes_lie_where_the_room_ends_and_face_into_it(room, cloud, planes):
         distance = middle @ plane.normal + plane.offset
         assert min(abs(distance - half) for half in middle) < 0.02
     floor = next(plane for plane in planes if plane.kind == "floor")
-    assert floor.points[room.parts["floor"]].mean() > 0.99
-    assert not floor.points[room.parts["table top"]].any()
+    held = floor.holds(cloud.xyz, cloud.normal)
+    assert np.count_nonzero(held) == floor.size
+    assert held[room.parts["floor"]].mean() > 0.99
+    assert not held[room.parts["table top"]].any()
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Int64
 from numpy import ndarray
 
 from ovseg3r_core.config import Within, check_ranges
 from ovseg3r_core.language.vocabulary import STRUCTURE, Vocabulary
 from ovseg3r_core.mapping.objects import SameName
-from ovseg3r_core.mapping.structure import NamedBy, StructureConfig, structure_kinds
+from ovseg3r_core.mapping.structure import NamedBy, Plane, StructureConfig, structure_kinds
 from ovseg3r_core.reconstruction.incidence import Incidence
 from ovseg3r_core.types import Instances, LiftedMask, SceneCloud
 
@@ -77,14 +77,13 @@ def recognised(
 def without_structure(
     instances: Sequence[Instance],
     cloud: SceneCloud,
-    up: Float64[ndarray, "3"],
-    voxel_m: float,
+    planes: Sequence[Plane],
     config: StructureConfig,
     sure_name: float = RecognitionConfig().sure_name,
 ) -> tuple[Instance, ...]:
     """The instances that are no pieces of walls, floor or ceiling, by the rule of the map."""
     named: list[NamedBy] = ["segmenter" if it.name_score >= sure_name else "nobody" for it in instances]
-    kinds = structure_kinds([it.points for it in instances], named, cloud, up, voxel_m, config)
+    kinds = structure_kinds([it.points for it in instances], named, cloud, planes, config)
     return tuple(it for it, kind in zip(instances, kinds, strict=True) if kind is None)
 
 

@@ -14,7 +14,7 @@ from functools import reduce
 from types import MappingProxyType
 
 import numpy as np
-from jaxtyping import Float64, Int32, Int64
+from jaxtyping import Int32, Int64
 from numpy import ndarray
 
 from ovseg3r_core.language.vocabulary import UNNAMED
@@ -31,7 +31,7 @@ from ovseg3r_core.mapping.recognition import Recognition, surer
 from ovseg3r_core.mapping.redraw import Drawing
 from ovseg3r_core.mapping.sighting import FAIR_PART, Sighting, overlap, points_a_object
 from ovseg3r_core.mapping.snapshot import MapSnapshot
-from ovseg3r_core.mapping.structure import NamedBy, StructureConfig, structure_kinds
+from ovseg3r_core.mapping.structure import NamedBy, Plane, StructureConfig, structure_kinds
 from ovseg3r_core.mapping.watched_points import vanished
 from ovseg3r_core.types import LiftedMask, ObjectRecord, SceneCloud, ViewIncidence
 
@@ -376,16 +376,11 @@ class ObjectMap:
             return "detector"
         return "segmenter" if self.name(object_id) else "nobody"
 
-    def tell_structure(self, up: Float64[ndarray, "3"], voxel_m: float, config: StructureConfig) -> None:
-        """Mark the objects that are pieces of the walls, the floor or the ceiling.
-
-        Args:
-            up: which way is up in the map.
-            voxel_m: distance of the cloud's points.
-        """
+    def tell_structure(self, planes: Sequence[Plane], config: StructureConfig) -> None:
+        """Mark the objects that are pieces of the walls, the floor or the ceiling, which are given."""
         things = self.ownership.points_of
         named: list[NamedBy] = [self.named_by(id_) for id_ in things]
-        kinds = structure_kinds(list(things.values()), named, self.cloud, up, voxel_m, config)
+        kinds = structure_kinds(list(things.values()), named, self.cloud, planes, config)
         for id_, kind in zip(things, kinds, strict=True):
             self.objects[id_].structure = kind
 

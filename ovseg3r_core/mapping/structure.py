@@ -65,9 +65,18 @@ class Plane:
     kind: str
     normal: Float64[ndarray, "3"]
     offset: float
-    points: Bool[ndarray, " points"]
+    tolerance_m: float
+    """How far points of it may lie off it."""
+    size: int
+    """Points of the scene on it."""
     lab: Float64[ndarray, "3"]
     """Its colour in CIELAB."""
+
+    def holds(
+        self, xyz: Float32[ndarray, "points 3"], normal: Float32[ndarray, "points 3"]
+    ) -> Bool[ndarray, " points"]:
+        """Which oriented points lie on it, whichever cloud they are of."""
+        return _on_plane(xyz, normal, self.normal, self.offset, self.tolerance_m)
 
 
 def up_direction(normal: Float32[ndarray, "points 3"], camera_up: Float64[ndarray, "views 3"]) -> Float64[ndarray, "3"]:
@@ -102,8 +111,7 @@ def structure_kinds(
     things: Sequence[Int64[ndarray, " _"]],
     named: Sequence[NamedBy],
     cloud: SceneCloud,
-    up: Float64[ndarray, "3"],
-    voxel_m: float,
+    planes: Sequence[Plane],
     config: StructureConfig,
 ) -> list[str | None]:
     """For each of some things "wall", "floor" or "ceiling" where it is a piece of that, else None.
@@ -111,9 +119,7 @@ def structure_kinds(
     Args:
         things: the points of each.
         named: by whom each is.
-        voxel_m: distance of the cloud's points.
     """
-    planes = find_structure(cloud, voxel_m, up, config)
     return [
         structure_kind(points, cloud, planes, named=by, config=config) for points, by in zip(things, named, strict=True)
     ]
@@ -122,7 +128,12 @@ def structure_kinds(
 def find_structure(
     cloud: SceneCloud, voxel_m: float, up: Float64[ndarray, "3"], config: StructureConfig
 ) -> list[Plane]:
-    """The floor, walls and ceiling of a scene, largest first."""
+    """The floor, walls and ceiling of a scene, largest first.
+
+    Args:
+        voxel_m: distance of the cloud's points.
+        up: which way is up in the cloud.
+    """
     planes: list[Plane] = []
     free = np.ones(len(cloud), bool)
     min_points = int(config.min_area_m2 / voxel_m**2)
@@ -131,7 +142,7 @@ def find_structure(
         if found is None:
             break
         normal, offset = found
-        on_plane = _on_plane(cloud, normal, offset, config.tolerance_m)
+        on_plane = _on_plane(cloud.xyz, cloud.normal, normal, offset, config.tolerance_m)
         new = on_plane & free
         if np.count_nonzero(new) < min_points:
             break
@@ -140,7 +151,8 @@ def find_structure(
         kind = _kind(normal, up)
         outermost = np.mean(depth > 2 * config.tolerance_m) <= config.max_behind
         if kind is not None and (outermost or (kind == "wall" and _has_two_sides(cloud, new, normal, depth, config))):
-            plane = Plane(kind, normal, offset, on_plane, _median_lab(cloud.color[on_plane]))
+            size, lab = int(np.count_nonzero(on_plane)), _median_lab(cloud.color[on_plane])
+            plane = Plane(kind, normal, offset, config.tolerance_m, size, lab)
             if not any(_lies_on(plane, larger, config) for larger in planes):
                 planes.append(plane)
     return planes
@@ -187,11 +199,12 @@ def structure_kind(
         named: where a detector has a name for the object, only its colour can show that it is mistaken. The segmenter
             names by shape, so that a whole wall is a wall whatever it says.
     """
-    on_plane = [np.count_nonzero(plane.points[members]) for plane in planes]
+    xyz, normal = cloud.xyz[members], cloud.normal[members]
+    on_plane = [np.count_nonzero(plane.holds(xyz, normal)) for plane in planes]
     if not planes or sum(on_plane) < config.min_flat * len(members):  # one mask may take in two walls and a corner
         return None
     most = planes[int(np.argmax(on_plane))]
-    if named != "detector" and max(on_plane) >= config.big_piece * np.count_nonzero(most.points):
+    if named != "detector" and max(on_plane) >= config.big_piece * most.size:
         return most.kind
     if named != "nobody" and sum(on_plane) < config.min_flat_named * len(members):
         return None
@@ -222,9 +235,13 @@ def _largest_plane(
 
 
 def _on_plane(
-    cloud: SceneCloud, normal: Float64[ndarray, "3"], offset: float, tolerance_m: float
+    xyz: Float32[ndarray, "points 3"],
+    facing: Float32[ndarray, "points 3"],
+    normal: Float64[ndarray, "3"],
+    offset: float,
+    tolerance_m: float,
 ) -> Bool[ndarray, " points"]:
-    return (np.abs(cloud.xyz @ normal + offset) < tolerance_m) & (cloud.normal @ normal > 0.8)
+    return (np.abs(xyz @ normal + offset) < tolerance_m) & (facing @ normal > 0.8)
 
 
 def _kind(normal: Float64[ndarray, "3"], up: Float64[ndarray, "3"]) -> str | None:
