@@ -11,7 +11,7 @@ from jaxtyping import Float32, Float64, UInt8
 from numpy import ndarray
 
 from ovseg3r_core.geometry import nearest_rigid
-from ovseg3r_core.types import Camera, Frame, RgbdFrame
+from ovseg3r_core.types import Camera, ColorFrame, Frame, RgbdFrame
 
 DEPTH_LIMIT_M = 100.0  # no depth camera of a robot sees further; 1e30 and the like are garbage, not distance
 POSITION_LIMIT_M = 1e4  # poses further out than 10 km lose centimetres in float32
@@ -58,8 +58,7 @@ def check_images(
     Raises:
         Rejected: with reason `bad_stamp`, `bad_color`, `bad_depth`, `empty_depth`, `size_mismatch` or `bad_intrinsics`.
     """
-    if not math.isfinite(stamp_s):
-        raise Rejected("bad_stamp", f"frame {index}: stamp is {stamp_s}, not a time in seconds")
+    _check_stamp(index, stamp_s)
     color = check_color(color)
     depth_m = check_depth(depth, depth_unit_m)
     if depth_m.shape != color.shape[:2]:
@@ -67,15 +66,37 @@ def check_images(
             "size_mismatch",
             f"frame {index}: depth is {_size(depth_m)} but colour is {_size(color)}: give depth registered to colour",
         )
-    check_camera(camera)
-    if (camera.height, camera.width) != depth_m.shape:
-        raise Rejected(
-            "size_mismatch",
-            f"frame {index}: intrinsics are for {camera.width}x{camera.height} but the images are {_size(depth_m)}",
-        )
+    _check_size(index, depth_m, camera)
     if not depth_m.any():
         raise Rejected("empty_depth", f"frame {index}: depth holds no reading between 0 and {DEPTH_LIMIT_M:.0f} m")
     return RgbdFrame(index=index, stamp_s=float(stamp_s), color=color, depth_m=depth_m, camera=camera)
+
+
+def check_color_frame(*, index: int, stamp_s: float, color: ndarray, camera: Camera) -> ColorFrame:
+    """An image alone, of a camera that is known.
+
+    Raises:
+        Rejected: with reason `bad_stamp`, `bad_color`, `size_mismatch` or `bad_intrinsics`.
+    """
+    _check_stamp(index, stamp_s)
+    color = check_color(color)
+    _check_size(index, color, camera)
+    return ColorFrame(index=index, stamp_s=float(stamp_s), color=color, camera=camera)
+
+
+def _check_stamp(index: int, stamp_s: float) -> None:
+    if not math.isfinite(stamp_s):
+        raise Rejected("bad_stamp", f"frame {index}: stamp is {stamp_s}, not a time in seconds")
+
+
+def _check_size(index: int, image: ndarray, camera: Camera) -> None:
+    """The intrinsics can be, and are those of an image of this size."""
+    check_camera(camera)
+    if (camera.height, camera.width) != image.shape[:2]:
+        raise Rejected(
+            "size_mismatch",
+            f"frame {index}: intrinsics are for {camera.width}x{camera.height} but the images are {_size(image)}",
+        )
 
 
 def check_color(color: ndarray) -> UInt8[ndarray, "height width 3"]:

@@ -179,7 +179,7 @@ def segment(
     recording = open_sequence(sequence, format, parse_range(frames))
     recovery = Recovery(
         folder=out_dir / "reconstruction",
-        identity=identity(sequence, format, parse_range(frames)),
+        identity=identity(sequence, format, parse_range(frames), out_dir),
         device=pick_device(device.value, "--device"),
     )
     placed = with_poses(recording, poses, err, recovery)
@@ -420,7 +420,7 @@ def reconstruct(
         raise ValueError("depth tells the scale: --scale, --camera-height and --scale-from are for --from colour")
     recovery = Recovery(
         folder=out_dir,
-        identity=identity(sequence, format, parse_range(frames)),
+        identity=identity(sequence, format, parse_range(frames), out_dir),
         scale=scale_of(source, metres_per_unit=scale, camera_height_m=camera_height, positions_from=scale_from),
         color=color_config(threads),
         device=pick_device(device.value, "--device"),

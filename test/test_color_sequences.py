@@ -100,6 +100,19 @@ def test_a_recording_is_another_once_a_file_of_it_changed(tmp_path: Path):
     assert identity(folder, "auto", slice(None)) != first
 
 
+def test_a_recording_stays_the_same_while_results_are_written_into_its_folder(tmp_path: Path):
+    folder = write_posed_folder(tmp_path / "room", shots(2))
+    out = folder / "found" / "map"
+    first = identity(folder, "auto", slice(None), out)
+    assert first == identity(folder, "auto", slice(None))
+    out.mkdir(parents=True)
+    (out / "cloud.ply").write_bytes(b"points")
+    assert identity(folder, "auto", slice(None), out) == first != identity(folder, "auto", slice(None))
+    (folder / "000002.color.png").write_bytes(b"more")
+    assert identity(folder, "auto", slice(None), out) != first
+    assert identity(folder, "auto", slice(None), folder) == identity(folder, "auto", slice(None))
+
+
 def test_a_video_is_another_once_its_intrinsics_changed(tmp_path: Path):
     video = write_video(tmp_path / "walk.avi")
     first = identity(video, "auto", slice(None))

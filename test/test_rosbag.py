@@ -12,6 +12,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.geometry import invert
+from ovseg3r_core.sequences.bag_messages import time_ns
 from ovseg3r_core.sequences.bag_topics import ImageTopic, choose_topics
 from ovseg3r_core.sequences.bag_writer import write_bag
 from ovseg3r_core.sequences.calibration import Calibration, undistort
@@ -33,7 +34,7 @@ from ovseg3r_core.sequences.ros_types import (
 )
 from ovseg3r_core.sequences.sequence import open_sequence
 from ovseg3r_core.sequences.tf_buffer import TfBuffer
-from ovseg3r_core.types import Frame, RgbdFrame
+from ovseg3r_core.types import ColorFrame, Frame, RgbdFrame
 
 MS = 1_000_000
 OPTICAL = "camera_color_optical_frame"
@@ -328,7 +329,6 @@ def test_a_gap_in_tf_gives_no_pose_rather_than_a_guess(tmp_path):
     ("missing", "text"),
     [
         ("/camera/color/image_raw", "no colour topic"),
-        ("/camera/aligned_depth_to_color/image_raw", r"no depth topic.*/camera/color/image_raw \(rgb8\)"),
         ("/camera/color/camera_info", "no /camera/color/camera_info"),
     ],
 )
@@ -336,6 +336,50 @@ def test_a_bag_that_lacks_a_topic_says_which(tmp_path, missing, text):
     path = record(tmp_path / "run", without(camera_messages(), missing))
     with pytest.raises(ValueError, match=text):
         open_sequence(path)
+
+
+@pytest.mark.parametrize("plugin", list(StoragePlugin))
+def test_a_bag_of_colour_alone_is_read_as_a_video_is(tmp_path, plugin):
+    messages = camera_messages()
+    distorted = replace(messages, "/camera/color/camera_info", lambda it: info(time_ns(it.header.stamp), d=(0.1,) * 4))
+    full = open_sequence(record(tmp_path / "full", distorted, plugin))
+    alone = record(tmp_path / "alone", without(distorted, "/camera/aligned_depth_to_color/image_raw"), plugin)
+    recording = open_sequence(alone, frames=slice(1, None))
+    assert not recording.has_depth and recording.has_poses and list(recording.read_stamps()) == [1, 2]
+    images, theirs = list(recording.read_color()), list(full.read_color())[1:]
+    for image, other in zip(images, theirs, strict=True):
+        assert isinstance(image, ColorFrame) and isinstance(other, ColorFrame)
+        assert (image.index, image.stamp_s, image.camera) == (other.index, other.stamp_s, other.camera)
+        np.testing.assert_array_equal(image.color, other.color)  # both without what the lens does
+    for items in (recording.read(), recording.read_unposed()):
+        assert [it.reason for it in items if isinstance(it, Rejected)] == ["no_depth"] * 2
+    untold = record(tmp_path / "untold", without(messages, "/tf", "/camera/aligned_depth_to_color/image_raw"))
+    assert not open_sequence(untold).has_poses
+
+
+def test_bad_images_of_a_bag_of_colour_alone_are_named(tmp_path):
+    def spoilt(message):
+        stamp = time_ns(message.header.stamp)
+        if stamp == 10**9:
+            return image(stamp, "rgb8", np.zeros((5, 7, 3), np.uint8))
+        return message
+
+    messages = replace(camera_messages(), "/camera/color/image_raw", spoilt)
+    path = record(tmp_path / "run", without(messages, "/camera/aligned_depth_to_color/image_raw"))
+    items = list(open_sequence(path).read_color())
+    assert [it.reason if isinstance(it, Rejected) else "ok" for it in items] == ["size_mismatch", "ok", "ok"]
+    assert "intrinsics are for" in str(items[0]) and "frame 0 at 1.000 s" in str(items[0])
+
+
+@pytest.mark.parametrize("encoding", ["8UC1", "nonsense"])
+def test_depth_that_cannot_be_read_is_no_reason_to_do_without_it_unasked(tmp_path, encoding):
+    topic = "/camera/aligned_depth_to_color/image_raw"
+
+    def odd(message):
+        return image(time_ns(message.header.stamp), encoding, np.zeros((HEIGHT, WIDTH), np.uint8))
+
+    with pytest.raises(ValueError, match=rf"no depth topic that can be read.*{topic} \({encoding}\)"):
+        open_sequence(record(tmp_path / "run", replace(camera_messages(), topic, odd)))
 
 
 def test_a_bag_without_the_cameras_transforms_has_images_and_no_poses(tmp_path):
@@ -522,7 +566,7 @@ def test_topics_are_chosen_by_the_rule(names, color, depth):
     images = [topic(name, "16UC1" if "depth" in name else "rgb8") for name in names]
     namespace = color.rsplit("/", 1)[0]
     chosen = choose_topics(images, [f"{namespace}/camera_info", "/other/camera_info"])
-    assert (chosen.color.name, chosen.depth.name) == (color, depth)
+    assert chosen.depth is not None and (chosen.color.name, chosen.depth.name) == (color, depth)
     assert chosen.camera_info == f"{namespace}/camera_info"
 
 

@@ -15,6 +15,7 @@ from ovseg3r_core.photogrammetry.selection import Selection
 from ovseg3r_core.sequences.calibration import Calibration
 from ovseg3r_core.sequences.colmap import CORNER_PX, ColmapRecording, calibration_of, load_pycolmap, read_model
 
+_OFF_OF_WIDTH_PX = 640  # a pixel of an image that is less wide is more of the scene
 _MODEL_KNOWN, _MODEL_UNKNOWN = "PINHOLE", "SIMPLE_RADIAL"
 
 
@@ -24,6 +25,10 @@ class SparseConfig:
 
     features: Annotated[int, Within(100, 20_000)] = 2048
     """SIFT points an image at most."""
+    contrast: Annotated[float, Within(0.0001, 0.1)] = 0.002
+    """How far a point stands out from around it, in grey, 0 to 1; a room has few points that stand out by much."""
+    off_px: Annotated[float, Within(0.1, 100.0)] = 4.0
+    """So far may two images disagree of a point, of 640 pixels or more; of smaller images in proportion."""
     exhaustive_up_to: Annotated[int, Within(0, 10_000)] = 60
     """Of so few images every pair is matched; of more each with the ten that follow and with some far ahead."""
     fewest: Annotated[int, Within(2, 1000)] = 3
@@ -73,7 +78,7 @@ def structure_from_motion(
     on_step("points of the images")
     _extract(colmap, database, selection, config)
     on_step("points that images share")
-    _match(colmap, database, len(selection.stamps_s), config)
+    _match(colmap, database, selection, config)
     on_step("cameras and points")
     found = _solve(colmap, database, selection, folder, config)
     if found is None or found.num_reg_images() < config.fewest:
@@ -94,6 +99,7 @@ def _extract(colmap: Any, database: Path, selection: Selection, config: SparseCo
     else:
         reader.camera_model = _MODEL_UNKNOWN
     options.num_threads, options.sift.max_num_features = config.threads, config.features
+    options.sift.peak_threshold = config.contrast
     colmap.extract_features(
         database,
         selection.folder,
@@ -104,12 +110,13 @@ def _extract(colmap: Any, database: Path, selection: Selection, config: SparseCo
     )
 
 
-def _match(colmap: Any, database: Path, images: int, config: SparseConfig) -> None:
+def _match(colmap: Any, database: Path, selection: Selection, config: SparseConfig) -> None:
     options = colmap.FeatureMatchingOptions()
     options.num_threads = config.threads
     geometry = colmap.TwoViewGeometryOptions()
     geometry.ransac.random_seed = 0
-    how = colmap.match_exhaustive if images <= config.exhaustive_up_to else colmap.match_sequential
+    geometry.ransac.max_error = config.off_px * min(selection.size[0] / _OFF_OF_WIDTH_PX, 1.0)
+    how = colmap.match_exhaustive if len(selection.stamps_s) <= config.exhaustive_up_to else colmap.match_sequential
     how(database, matching_options=options, verification_options=geometry)
 
 

@@ -95,17 +95,18 @@ def find_topics(bag: Bag) -> CameraTopics:
 def _image_topics(bag: Bag) -> list[ImageTopic]:
     raw, compressed = bag.topics_of(Image.__msgtype__), bag.topics_of(CompressedImage.__msgtype__)
     topics = [_image_topic(bag, name, compressed=False) for name in raw]
-    topics += [_image_topic(bag, name, compressed=True) for name in compressed]
-    return [topic for topic in topics if topic is not None]
+    return topics + [_image_topic(bag, name, compressed=True) for name in compressed]
 
 
-def _image_topic(bag: Bag, name: str, *, compressed: bool) -> ImageTopic | None:
-    """What the first message of an image topic says of it; None where it cannot be read."""
+def _image_topic(bag: Bag, name: str, *, compressed: bool) -> ImageTopic:
+    """What the first message of an image topic says of it; neither colour nor depth where it cannot be read."""
     try:
         encoding, frame_id = bag_messages.image_kind(bag.first(name), compressed=compressed)
     except Rejected as rejected:
         logger.warning("%s: %s is left out: %s", bag.path, name, rejected)
-        return None
+        return ImageTopic(
+            name=name, encoding="unreadable", frame_id="", is_color=False, is_depth=False, compressed=compressed
+        )
     return ImageTopic(
         name=name,
         encoding=encoding,
@@ -119,7 +120,9 @@ def _image_topic(bag: Bag, name: str, *, compressed: bool) -> ImageTopic | None:
 def read_index(bag: Bag, topics: CameraTopics) -> BagIndex:
     """Walk the whole bag once; raises ValueError where no CameraInfo can be read."""
     index = BagIndex()
-    stamps = {topics.color.name: index.color_ns, topics.depth.name: index.depth_ns}
+    stamps = {topics.color.name: index.color_ns}
+    if topics.depth is not None:
+        stamps[topics.depth.name] = index.depth_ns
     infos = {topics.camera_info: (index.infos, topics.rectified)}
     if topics.depth_camera_info is not None:
         infos[topics.depth_camera_info] = index.depth_infos, topics.depth_rectified

@@ -3,7 +3,8 @@
 The rule, in order. Colour: a topic with a colour encoding whose name speaks of rgb, color or image and not of
 depth or infrared; those that say rgb or color first, raw before compressed, then by name. Depth: a topic with a
 depth encoding whose name speaks of depth; those that share most of their name with the colour topic's namespaces
-first, then those that say aligned or registered, raw before compressed, then by name. Intrinsics: the
+first, then those that say aligned or registered, raw before compressed, then by name; a bag in which no image topic
+speaks of depth is one of colour alone. Intrinsics: the
 `camera_info` beside the colour topic, else beside the depth topic, which is registered to colour. Where depth is in a
 frame of its own, the `camera_info` beside it tells of the depth camera.
 """
@@ -31,10 +32,11 @@ class ImageTopic:
 
 @dataclass(frozen=True, kw_only=True)
 class CameraTopics:
-    """The three topics of the camera that is read."""
+    """The topics of the camera that is read."""
 
     color: ImageTopic
-    depth: ImageTopic
+    depth: ImageTopic | None
+    """None where the bag has colour alone."""
     camera_info: str
     depth_camera_info: str | None = None
     """Of a depth camera of its own; None where there is none, and depth is registered to colour."""
@@ -47,26 +49,27 @@ class CameraTopics:
     @property
     def depth_rectified(self) -> bool:
         """The same of the depth camera."""
-        return "image_rect" in self.depth.name
+        return self.depth is not None and "image_rect" in self.depth.name
 
 
 def choose_topics(images: list[ImageTopic], camera_infos: Collection[str]) -> CameraTopics:
     """Apply the rule; raises ValueError with what is there where a part is missing."""
     colors = sorted((image for image in images if _may_be_color(image)), key=_color_rank)
-    depths = [image for image in images if image.is_depth and "depth" in image.name.lower()]
-    if not colors or not depths:
+    of_depth = [image for image in images if "depth" in image.name.lower() and not image.is_color]
+    depths = [image for image in of_depth if image.is_depth]
+    if not colors or (of_depth and not depths):  # depth that cannot be read is no reason to do without it unasked
         there = ", ".join(f"{image.name} ({image.encoding})" for image in images) or "none"
         missing = "depth" if colors else "colour"
         raise ValueError(f"no {missing} topic that can be read; image topics: {there}")
     color = colors[0]
-    depth = min(depths, key=lambda image: _depth_rank(image, color))
-    beside = {image: f"{_namespace(image.name)}/camera_info" for image in (color, depth)}
-    own = depth.frame_id != color.frame_id and beside[depth] != beside[color] and beside[color] in camera_infos
-    for info in beside.values():
-        if info in camera_infos:
-            of_depth = beside[depth] if own and beside[depth] in camera_infos else None
-            return CameraTopics(color=color, depth=depth, camera_info=info, depth_camera_info=of_depth)
-    raise ValueError(f"no {_namespace(color.name)}/camera_info; CameraInfo topics: {sorted(camera_infos) or 'none'}")
+    depth = min(depths, key=lambda image: _depth_rank(image, color), default=None)
+    beside_color, beside_depth = (f"{_namespace(it.name)}/camera_info" if it else None for it in (color, depth))
+    info = next((it for it in (beside_color, beside_depth) if it in camera_infos), None)
+    if info is None:
+        raise ValueError(f"no {beside_color}; CameraInfo topics: {sorted(camera_infos) or 'none'}")
+    own = depth is not None and depth.frame_id != color.frame_id and info == beside_color != beside_depth
+    depth_info = beside_depth if own and beside_depth in camera_infos else None
+    return CameraTopics(color=color, depth=depth, camera_info=info, depth_camera_info=depth_info)
 
 
 def _may_be_color(image: ImageTopic) -> bool:

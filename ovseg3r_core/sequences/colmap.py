@@ -11,14 +11,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from jaxtyping import Float64
-from numpy import ndarray
-
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.sequences.calibration import Calibration
+from ovseg3r_core.sequences.color_alone import ColorAlone
 from ovseg3r_core.sequences.folder import FolderSequence, FrameFiles, nominal_stamp_s
 from ovseg3r_core.sequences.image_folder import natural
-from ovseg3r_core.types import ColorFrame, Frame, RgbdFrame
+from ovseg3r_core.types import ColorFrame
 
 NEEDS = "images/ and sparse/0/ with cameras, images and points3D (.bin or .txt) of one camera, as COLMAP exports them"
 CORNER_PX = 0.5
@@ -27,8 +25,8 @@ _MODELS, _IMAGES = ("sparse/0", "sparse"), "images"  # the mapper numbers its mo
 
 
 @dataclass(frozen=True, kw_only=True)
-class ColmapRecording:
-    """The images of an export, in the order of their names."""
+class ColmapRecording(ColorAlone):
+    """The images of an export, in the order of their names; its model has poses in no metres, and no depth images."""
 
     images: FolderSequence
     model: Path
@@ -41,34 +39,9 @@ class ColmapRecording:
         """The folder's."""
         return self.images.name
 
-    def __len__(self) -> int:
-        return len(self.images)
-
-    @property
-    def has_poses(self) -> bool:
-        """None in metres, which is what a recording's poses are in."""
-        return False
-
-    def read_poses(self) -> dict[int, Float64[ndarray, "4 4"]]:
-        """None."""
-        return {}
-
     def read_stamps(self) -> dict[int, float]:
         """Times are made up, thirty images a second."""
         return self.images.read_stamps()
-
-    @property
-    def has_depth(self) -> bool:
-        """The model has points, and no depth images."""
-        return False
-
-    def read(self) -> Iterator[Frame | Rejected]:
-        """Nothing but reasons: there is no depth."""
-        return self.images.read()
-
-    def read_unposed(self) -> Iterator[RgbdFrame | Rejected]:
-        """Nothing but reasons: there is no depth."""
-        return self.images.read_unposed()
 
     def read_color(self) -> Iterator[ColorFrame | Rejected]:
         """The images in order, without the lens distortion that the model tells."""

@@ -11,22 +11,24 @@ from typing import TypeVar
 from jaxtyping import Float64
 from numpy import ndarray
 
-from ovseg3r_core.checks import Rejected, check_images, check_pose
+from ovseg3r_core.checks import Rejected, check_color, check_color_frame, check_images, check_pose
 from ovseg3r_core.sequences.bag_index import MAX_IMAGE_SKEW_S, BagIndex, Pair, find_topics, read_index
 from ovseg3r_core.sequences.bag_messages import read_image
 from ovseg3r_core.sequences.bag_storage import STORAGE_SUFFIXES, Bag
-from ovseg3r_core.sequences.bag_topics import CameraTopics
-from ovseg3r_core.sequences.calibration import undistort
+from ovseg3r_core.sequences.bag_topics import CameraTopics, ImageTopic
+from ovseg3r_core.sequences.calibration import Calibration, undistort, undistort_color
 from ovseg3r_core.sequences.folder import poses_of
 from ovseg3r_core.sequences.prefetch import or_reason, prefetch, without_depth
 from ovseg3r_core.sequences.registration import DepthCamera, place_of_depth, to_color
 from ovseg3r_core.types import ColorFrame, Frame, RgbdFrame
 
 NEEDS = (
-    "a rosbag2 folder or a .mcap or .db3 file with colour and depth images (raw or compressed), CameraInfo, of "
-    "depth too and its place on /tf_static where it is not registered, and /tf and /tf_static if there are poses"
+    "a rosbag2 folder or a .mcap or .db3 file with colour images (raw or compressed) and CameraInfo; depth images if "
+    "there are any, with a CameraInfo of their own and their place on /tf_static where they are not registered; and "
+    "/tf and /tf_static if there are poses"
 )
 
+Raw = TypeVar("Raw", "_RawPair", "_RawColor")
 Loaded = TypeVar("Loaded")
 
 logger = logging.getLogger(__name__)
@@ -39,6 +41,14 @@ class _RawPair:
     pair: Pair
     color: bytes
     depth: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class _RawColor:
+    """The serialised colour message of a frame that has no other."""
+
+    pair: Pair
+    color: bytes
 
 
 def recognises(path: Path) -> bool:
@@ -55,18 +65,20 @@ def open_bag(path: Path, frames: slice) -> "RosbagSequence":
     the camera; both are logged. A bag that was cut is read as far as it goes, and its last item is the
     `Rejected("bad_bag")` that says so.
 
-    A bag whose transforms do not tell where the camera's frame is has no poses.
+    A bag whose transforms do not tell where the camera's frame is has no poses, and one in which no image topic speaks
+    of depth has no depth.
 
     Raises:
         ValueError: the bag cannot be read at all, or lacks a topic.
     """
     bag = Bag(path)
     topics = find_topics(bag)
-    logger.info("%s: colour %s, depth %s, %s", path, topics.color.name, topics.depth.name, topics.camera_info)
+    depth = topics.depth.name if topics.depth else "none"
+    logger.info("%s: colour %s, depth %s, %s", path, topics.color.name, depth, topics.camera_info)
     index = read_index(bag, topics)
     if index.dropped:
         logger.warning("%s: messages that cannot be read: %s", path, dict(index.dropped))
-    if topics.color.frame_id != topics.depth.frame_id:
+    if topics.depth is not None and topics.color.frame_id != topics.depth.frame_id:
         seen = "registered with" if index.depth_infos else "taken as registered: there is no"
         frames_ids = topics.depth.frame_id, topics.color.frame_id
         logger.warning("%s: depth is in frame %s but colour in %s: %s its CameraInfo", path, *frames_ids, seen)
@@ -101,12 +113,15 @@ class RosbagSequence:
         return len(self._pairs) + (self._bag.damage is not None)
 
     def read(self) -> Iterator[Frame | Rejected]:
-        """The frames in order of recording; a bad one is yielded as the reason why, damage of the bag at the end."""
-        return self._read(self._frame)
+        """The frames in order of recording; a bad one is yielded as the reason why, damage of the bag at the end.
+
+        Nothing but reasons where there is no depth.
+        """
+        return self._read(self._frame, self._raw_pairs())
 
     def read_unposed(self) -> Iterator[RgbdFrame | Rejected]:
         """The same without poses, which need not be there."""
-        return self._read(self._images)
+        return self._read(self._images, self._raw_pairs())
 
     def read_poses(self) -> dict[int, Float64[ndarray, "4 4"]]:
         """T_map_camera by frame index, of the frames that have one."""
@@ -118,20 +133,31 @@ class RosbagSequence:
 
     @property
     def has_depth(self) -> bool:
-        """Bags without depth are refused when they are opened."""
-        return True
+        """Whether an image topic speaks of depth."""
+        return self._topics.depth is not None
 
     def read_color(self) -> Iterator[ColorFrame | Rejected]:
-        """The images alone."""
-        return without_depth(self.read_unposed())
+        """The images alone, as they are beside their depth where there is depth."""
+        return without_depth(self.read_unposed()) if self.has_depth else self._read(self._color, self._raw_colors())
 
-    def _read(self, load: Callable[[_RawPair], Loaded]) -> Iterator[Loaded | Rejected]:
-        yield from prefetch(or_reason(self._named(load)), self._raw_pairs())
+    def _read(self, load: Callable[[Raw], Loaded], raw: Iterator[Raw | Rejected]) -> Iterator[Loaded | Rejected]:
+        yield from prefetch(or_reason(self._named(load)), raw)
         if self._bag.damage is not None:
             yield self._bag.damage
 
+    def _raw_colors(self) -> Iterator[_RawColor]:
+        """The colour messages alone."""
+        pair_of = {pair.index: pair for pair in self._pairs}
+        for number, (_, raw) in enumerate(self._bag.messages({self._topics.color.name})):
+            if number in pair_of:
+                yield _RawColor(pair=pair_of[number], color=raw)
+
     def _raw_pairs(self) -> Iterator[_RawPair | Rejected]:
         """The messages of each pair as soon as both have passed; as many wait as the streams are apart."""
+        if self._topics.depth is None:
+            for pair in self._pairs:
+                yield self._rejected(pair, Rejected("no_depth", "the bag has no topic with depth images"))
+            return
         color_topic, depth_topic = self._topics.color.name, self._topics.depth.name
         pair_of = {
             color_topic: {pair.index: pair for pair in self._pairs},
@@ -154,10 +180,10 @@ class RosbagSequence:
             else:
                 yield _RawPair(pair=pair, color=other, depth=raw)
 
-    def _named(self, load: Callable[[_RawPair], Loaded]) -> Callable[[_RawPair], Loaded]:
+    def _named(self, load: Callable[[Raw], Loaded]) -> Callable[[Raw], Loaded]:
         """The same, with the frame named in the reason."""
 
-        def loaded(raw: _RawPair) -> Loaded:
+        def loaded(raw: Raw) -> Loaded:
             try:
                 return load(raw)
             except Rejected as rejected:
@@ -177,35 +203,51 @@ class RosbagSequence:
         return self._images(raw).posed(T_map_camera)
 
     def _images(self, raw: _RawPair) -> RgbdFrame:
-        stamp_ns = raw.pair.stamp_ns
-        info = self._index.info_at(stamp_ns)
-        if info.calibration is None:
-            raise info.problem or Rejected("bad_intrinsics", f"{self._topics.camera_info} cannot be read")
+        assert self._topics.depth is not None, "there would be no pair"
+        calibration, size = self._calibration(raw.pair)
         color = read_image(raw.color, compressed=self._topics.color.compressed)
         depth = read_image(raw.depth, compressed=self._topics.depth.compressed)
-        depth_camera = self._depth_camera(stamp_ns)
+        depth_camera = self._depth_camera(raw.pair.stamp_ns, self._topics.depth)
         if depth_camera is not None:
-            color, depth = to_color(color, depth, info.calibration, depth_camera)
+            color, depth = to_color(color, depth, calibration, depth_camera)
         else:
-            color, depth = undistort(color, depth, info.calibration)
-        width, height = info.size if all(info.size) else (color.shape[1], color.shape[0])
+            color, depth = undistort(color, depth, calibration)
+        width, height = size if all(size) else (color.shape[1], color.shape[0])
         return check_images(
             index=raw.pair.index,
-            stamp_s=stamp_ns / 1e9,
+            stamp_s=raw.pair.stamp_ns / 1e9,
             color=color,
             depth=depth,
-            camera=info.calibration.camera(width, height),
+            camera=calibration.camera(width, height),
         )
 
-    def _depth_camera(self, stamp_ns: int) -> DepthCamera | None:
+    def _color(self, raw: _RawColor) -> ColorFrame:
+        calibration, size = self._calibration(raw.pair)
+        color = read_image(raw.color, compressed=self._topics.color.compressed)
+        color = undistort_color(check_color(color), calibration)
+        width, height = size if all(size) else (color.shape[1], color.shape[0])
+        return check_color_frame(
+            index=raw.pair.index,
+            stamp_s=raw.pair.stamp_ns / 1e9,
+            color=color,
+            camera=calibration.camera(width, height),
+        )
+
+    def _calibration(self, pair: Pair) -> tuple[Calibration, tuple[int, int]]:
+        """What the CameraInfo in force says: of which lens, and of which width and height; zeros for any."""
+        info = self._index.info_at(pair.stamp_ns)
+        if info.calibration is None:
+            raise info.problem or Rejected("bad_intrinsics", f"{self._topics.camera_info} cannot be read")
+        return info.calibration, info.size
+
+    def _depth_camera(self, stamp_ns: int, depth: ImageTopic) -> DepthCamera | None:
         """The depth camera of a time; None where depth is registered to colour already."""
         info = self._index.depth_info_at(stamp_ns)
         if info is None:
             return None
         if info.calibration is None:
             raise info.problem or Rejected("bad_intrinsics", f"{self._topics.depth_camera_info} cannot be read")
-        depth_frame = self._topics.depth.frame_id
-        T_color_depth = place_of_depth(self._index.tf.lookup, self._camera_frame, depth_frame, stamp_ns)
+        T_color_depth = place_of_depth(self._index.tf.lookup, self._camera_frame, depth.frame_id, stamp_ns)
         return DepthCamera(calibration=info.calibration, T_color_depth=T_color_depth, size=info.size)
 
     def _rejected(self, pair: Pair, why: Rejected) -> Rejected:

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import Float64, UInt8
+from jaxtyping import UInt8
 from numpy import ndarray
 
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.sequences.calibration import Calibration, undistort_color
+from ovseg3r_core.sequences.color_alone import ColorAlone
 from ovseg3r_core.sequences.image_folder import calibration_in
-from ovseg3r_core.types import ColorFrame, Frame, RgbdFrame
+from ovseg3r_core.types import ColorFrame
 
 NEEDS = (
     "a .mp4, .mov, .avi, .mkv, .webm or .m4v file; camera-intrinsics.txt (3x3) and camera-distortion.txt beside it "
@@ -23,7 +24,7 @@ _NOMINAL_RATE_HZ = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class VideoSequence:
+class VideoSequence(ColorAlone):
     """The frames of a video, decoded one after another while they are read."""
 
     path: Path
@@ -37,36 +38,9 @@ class VideoSequence:
         """The file's, without its ending."""
         return self.path.stem
 
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    @property
-    def has_poses(self) -> bool:
-        """A video tells none."""
-        return False
-
-    def read_poses(self) -> dict[int, Float64[ndarray, "4 4"]]:
-        """None."""
-        return {}
-
     def read_stamps(self) -> dict[int, float]:
         """Seconds by frame index; nothing is decoded."""
         return {index: self._stamp_s(index) for index in self.indices}
-
-    @property
-    def has_depth(self) -> bool:
-        """A video has none."""
-        return False
-
-    def read(self) -> Iterator[Frame | Rejected]:
-        """Nothing but reasons: there are neither depth nor poses."""
-        for index in self.indices:
-            yield Rejected("no_depth", f"{self.path}, frame {index}: a video has no depth")
-
-    def read_unposed(self) -> Iterator[RgbdFrame | Rejected]:
-        """Nothing but reasons: there is no depth."""
-        for index in self.indices:
-            yield Rejected("no_depth", f"{self.path}, frame {index}: a video has no depth")
 
     def read_color(self) -> Iterator[ColorFrame | Rejected]:
         """The frames in order; one that cannot be decoded is yielded as the reason why."""

@@ -74,7 +74,14 @@ def plays_of(bag: Bag, topics: CameraTopics, camera: str = "", *, with_tf: bool 
     Args:
         camera: name of the camera in the node's parameter `cameras`; empty for the only one.
         with_tf: whether what moves is told; what is fixed always is.
+
+    Raises:
+        ValueError: the bag has colour alone.
     """
+    if topics.depth is None:
+        raise ValueError(
+            f"{bag.path} has no depth images, which the node needs: `ovseg3r segment` and `ovseg3r reconstruct` take it"
+        )
     prefix = f"{camera}/" if camera else ""
     plays = {
         topics.color.name: _play_image(f"{prefix}color/image", topics.color),

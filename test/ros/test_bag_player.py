@@ -208,6 +208,12 @@ def test_compressed_images_keep_their_transport(room: RoomBag, transport: str):
     assert plays["/cam/rgb/image_raw/compressed"].kind == "sensor_msgs/msg/CompressedImage"
 
 
+def test_a_bag_without_depth_is_not_played_and_says_what_takes_it(room: RoomBag):
+    topics = CameraTopics(color=image_topic("/cam/rgb/image", depth=False), depth=None, camera_info="/cam/camera_info")
+    with pytest.raises(ValueError, match=r"no depth images, which the node needs: `ovseg3r segment`"):
+        plays_of(Bag(room.path), topics)
+
+
 def test_the_part_that_is_played_ends_where_it_is_told(room: RoomBag):
     bag = Bag(room.path)
     plays = {topic: play for topic, play in plays_of(bag, find_topics(bag)).items() if topic.endswith("image_raw")}
