@@ -33,7 +33,7 @@ class PerceptionConfig:
     """When objects are missing, removed or moved."""
     explained_after_views: Annotated[int, Within(1, 10**9)] = 4
     """An object masked in this many views explains its pixels: nothing there is masked for its own sake again."""
-    explained_sureness: Annotated[float, Within(0.0, 1.0)] = 0.5
+    explained_sureness: Annotated[float, Within(0.0, 1.0)] = 0.7
     """If its masks agree so well on it: what is masked now so, now so may be several things, and is looked at again."""
     refine_every: Annotated[int, Within(0, 10**6)] = 15
     """Keyframes between two looks at all views together, at least; 0 leaves it to the caller."""

@@ -31,11 +31,11 @@ class SweepConfig:
 
     planes: Annotated[int, Within(8, 512)] = 64
     """Depths that are tried, evenly in inverse depth."""
-    window_px: Annotated[int, Within(3, 31)] = 5
+    window_px: Annotated[int, Within(3, 31)] = 9
     """Side of the windows that are correlated."""
     small_step: Annotated[float, Within(0.0, 10.0)] = 0.06
     """Cost of a step of one plane between neighbouring pixels."""
-    jump: Annotated[float, Within(0.0, 10.0)] = 0.5
+    jump: Annotated[float, Within(0.0, 10.0)] = 1.0
     """Cost of any larger step, where the image is smooth; less across an edge of it."""
     edge_grey: Annotated[float, Within(0.001, 1.0)] = 0.04
     """Step of grey, 0 to 1, across which a jump costs a third."""
