@@ -19,7 +19,6 @@ from jaxtyping import Bool, Float64
 from numpy import ndarray
 
 from ovseg3r_core.checks import Rejected, check_pose
-from ovseg3r_core.geometry import transform
 from ovseg3r_core.lifted_views import LiftedViews
 from ovseg3r_core.lifting import clean_ids, lift_view
 from ovseg3r_core.map_surface import MapSurface
@@ -30,7 +29,7 @@ from ovseg3r_core.mapping.explained import explained_pixels
 from ovseg3r_core.mapping.fusion import Segmented
 from ovseg3r_core.mapping.instances import FindsInstances, without_structure
 from ovseg3r_core.mapping.life import Departure, LifeEvent
-from ovseg3r_core.mapping.lives import remember, reunite, showed_it, watched_of, watched_things, witness
+from ovseg3r_core.mapping.lives import remember, reunite, shown_in_place, watched_of, watched_things, witness
 from ovseg3r_core.mapping.memory import Memory
 from ovseg3r_core.mapping.object_map import NOWHERE, ObjectMap, Placed
 from ovseg3r_core.mapping.objects import MapObject, SameName
@@ -38,9 +37,9 @@ from ovseg3r_core.mapping.operator import Operation
 from ovseg3r_core.mapping.reanchoring import Reanchored, reanchor
 from ovseg3r_core.mapping.redraw import redraw
 from ovseg3r_core.mapping.snapshot import MapSnapshot, ObjectEmbeddings
-from ovseg3r_core.mapping.structure import Plane, find_structure, up_of
+from ovseg3r_core.mapping.structure import Plane, structure_of, up_of
 from ovseg3r_core.masks.proposer import EmbedsMasks, MaskProposer
-from ovseg3r_core.odometry.pose_check import true_from_said
+from ovseg3r_core.odometry.pose_check import slip_m
 from ovseg3r_core.perception_config import PerceptionConfig
 from ovseg3r_core.pose_correction import CorrectionLog, PoseCorrection, distances, motion
 from ovseg3r_core.reconstruction.incidence import Incidence, see_points
@@ -219,8 +218,8 @@ class Perception:
         with self.clock("refine"):
             seen, lifted = on_cloud.lift(views, cloud, self.config.incidence, self.config.lifting)
             lifted = [mask for mask in lifted if (mask.view, mask.mask) not in dead]
-            up, structure = up_of(cloud, [view.T_map_camera for view in views]), self.config.structure
-            planes = find_structure(cloud, self.config.tsdf.voxel_size_m, up, structure)
+            structure, poses = self.config.structure, [view.T_map_camera for view in views]
+            planes = structure_of(cloud, poses, self.config.tsdf.voxel_size_m, structure)
             segmented = self._segment(segmenter, cloud, seen, lifted, views, planes) if segmenter else None
             drawing = redraw(lifted, seen, cloud, self.config.mapping, segmented)
             with self._map:
@@ -359,32 +358,26 @@ class Perception:
             with self._map:
                 objects, watched = self.objects, self._watched
             said = verdicts(watched, frame, self.config.life.evidence)
-            if self._looked_beside(frame, objects, [id_ for id_, verdict in said.items() if verdict == "gone"]):
-                said = {}
+            gone = [id_ for id_, verdict in said.items() if verdict == "gone"]
+            if gone and self._looked_beside(frame, objects, gone):
+                return
             with self._surface.lock, self._map:
                 if self.objects is objects and said:
                     left = witness(objects, said, frame.stamp_s, len(self.views), self.config.life)
                     self._surface.forget(left, objects.cloud, before_view=len(self.views))
-                    if left or any(verdict == "gone" for verdict in said.values()):
+                    if gone:
                         self._watched = watched_of(objects, self.config.life)
 
     def _looked_beside(self, frame: Frame, objects: ObjectMap, gone: Sequence[int]) -> bool:
         """Whether a frame sees through things because its pose is wrong, by the nearest view that showed one there."""
         with self._map:
-            shown = [
-                (view, objects.lives[id_].place.record.centre)
-                for id_ in gone
-                if id_ in objects.lives and id_ in objects.objects
-                for view in showed_it(objects, id_, self.views)
-            ]
+            shown = shown_in_place(objects, gone, self.views)
         if not shown:
             return False
         poses = np.array([view.T_map_camera for view, _ in shown])
         shift_m, turn_rad = distances(np.broadcast_to(frame.T_map_camera, poses.shape), poses)
-        nearest, place = shown[int((shift_m + turn_rad).argmin())]
-        T = true_from_said(frame, nearest.open())
-        slip_m = 0.0 if T is None else float(np.linalg.norm(transform(T, np.array(place)) - place))
-        return slip_m > self.config.life.evidence.max_slip_m
+        view, centre = shown[int((shift_m + turn_rad).argmin())]
+        return slip_m(frame, view.open(), centre) > self.config.life.evidence.max_slip_m
 
     def _make_room(self) -> None:
         """Let go of the images of keyframes beyond the budget."""

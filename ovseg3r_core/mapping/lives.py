@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32, Float64, Int64
 from numpy import ndarray
 from scipy.spatial import KDTree
 
@@ -57,12 +57,17 @@ def watched_of(objects: ObjectMap, config: LifeConfig) -> Watched:
     return Watched.of(watched_things(objects), background_points(cloud, owner, lives.keys(), places, config.apart_m))
 
 
-def showed_it(objects: ObjectMap, object_id: int, views: Sequence[View]) -> list[View]:
-    """The kept keyframes that an object was masked in, up to the moment when depth last met it in its place."""
-    life, obj = objects.lives[object_id], objects.objects[object_id]
-    met_s = objects.met_s.get(object_id, life.place.record.last_seen)
-    shown = sorted({it.view for it in obj.observations if it.stamp_s <= met_s})
-    return [views[view] for view in shown if views[view].kept]
+def shown_in_place(
+    objects: ObjectMap, ids: Iterable[int], views: Sequence[View]
+) -> list[tuple[View, Float64[ndarray, "3"]]]:
+    """The kept keyframes that some objects were masked in until depth last met them there, and where they stand."""
+    found = []
+    for id_ in objects.lives.keys() & objects.objects.keys() & set(ids):
+        record, shown = objects.lives[id_].place.record, objects.objects[id_].observations
+        met_s = objects.met_s.get(id_, record.last_seen)
+        at = sorted({it.view for it in shown if it.stamp_s <= met_s})
+        found += [(views[view], np.array(record.centre)) for view in at if views[view].kept]
+    return found
 
 
 def watched_things(objects: ObjectMap) -> dict[int, Float32[ndarray, "_ 3"]]:

@@ -107,6 +107,13 @@ def up_of(cloud: SceneCloud, poses: Sequence[Float64[ndarray, "4 4"]]) -> Float6
     return up_direction(cloud.normal, np.array([-pose[:3, 1] for pose in poses], np.float64).reshape(-1, 3))
 
 
+def structure_of(
+    cloud: SceneCloud, poses: Sequence[Float64[ndarray, "4 4"]], voxel_m: float, config: StructureConfig
+) -> list[Plane]:
+    """The floor, walls and ceiling of a cloud that was seen from some poses, T_map_camera; as `find_structure`."""
+    return find_structure(cloud, voxel_m, up_of(cloud, poses), config)
+
+
 def structure_kinds(
     things: Sequence[Int64[ndarray, " _"]],
     named: Sequence[NamedBy],

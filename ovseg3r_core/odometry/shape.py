@@ -14,6 +14,8 @@ SPACING_M = 0.04
 """Between the points that are compared; depth cameras are no better than a centimetre where it matters."""
 NEAR_M = 0.1
 """Points that are this near to one another are the same surface."""
+OVERLAP, FIRMNESS = 0.6, 0.03
+"""Of a fit that is believed, where nothing else is asked for."""
 _COARSE_M = 0.3
 _CLOSEST_M, _FARTHEST_M = 0.2, 5.0
 _STRIDE = 2
@@ -39,6 +41,10 @@ class Fit:
     firmness: float
     """How well the shape holds the camera in its least certain direction, against the most certain one: a lone wall is
     near 0, a corner of a room near 1."""
+
+    def tells(self, overlap: float = OVERLAP, firmness: float = FIRMNESS) -> bool:
+        """Whether it is to be believed: enough of the points fit, and the shape would not slide along itself."""
+        return self.overlap >= overlap and self.firmness >= firmness
 
 
 def shape_of(frame: Depth) -> Shape | None:

@@ -20,7 +20,7 @@ from ovseg3r_core.checks import Rejected
 from ovseg3r_core.config import Within, check_ranges
 from ovseg3r_core.geometry import invert, nearest_rigid, pose_distance
 from ovseg3r_core.odometry.features import Features, Seen, features_of, see
-from ovseg3r_core.odometry.shape import Fit, Shape, fit, shape_of
+from ovseg3r_core.odometry.shape import FIRMNESS, OVERLAP, Fit, Shape, fit, shape_of
 from ovseg3r_core.types import RgbdFrame
 
 UPRIGHT = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
@@ -34,9 +34,9 @@ _NEWEST, _OLDER = 20, 40  # keyframes that each frame of a lost camera is compar
 class TrackerConfig:
     """When a pose is believed, and when a frame becomes a keyframe."""
 
-    overlap: Annotated[float, Within(0.0, 1.0)] = 0.6
+    overlap: Annotated[float, Within(0.0, 1.0)] = OVERLAP
     """Share of the frame's points that must fit the keyframe."""
-    firmness: Annotated[float, Within(0.0, 1.0)] = 0.03
+    firmness: Annotated[float, Within(0.0, 1.0)] = FIRMNESS
     """Below this a shape may slide along itself, and only looks are believed: see `Fit`."""
     agree_m: Annotated[float, Within(0.0, 10.0)] = 0.05
     """Shape and looks agree when they differ by less than this,"""
@@ -193,7 +193,7 @@ class Tracker:
         return T_exact if self._holds(exact) and self._agree(T_exact, T_by_looks) else T_by_looks
 
     def _holds(self, it: Fit) -> bool:
-        return it.overlap >= self._config.overlap and it.firmness >= self._config.firmness
+        return it.tells(self._config.overlap, self._config.firmness)
 
     def _agree(self, T_a: Float64[ndarray, "4 4"], T_b: Float64[ndarray, "4 4"]) -> bool:
         apart_m, turned = pose_distance(T_a, T_b)

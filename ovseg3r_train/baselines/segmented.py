@@ -16,7 +16,7 @@ from ovseg3r_core.mapping.instances import Instance, without_structure
 from ovseg3r_core.mapping.mapping_config import MappingConfig
 from ovseg3r_core.mapping.object_map import ObjectMap
 from ovseg3r_core.mapping.redraw import redraw
-from ovseg3r_core.mapping.structure import StructureConfig, find_structure, up_of
+from ovseg3r_core.mapping.structure import StructureConfig, structure_of
 from ovseg3r_core.reconstruction.tsdf import TsdfConfig
 from ovseg3r_core.segmenter.whole_scene import WholeSceneSegmenter, load_whole_scene_segmenter
 from ovseg3r_train.baselines.ours import found_in
@@ -54,8 +54,8 @@ def fused_map(
     fusion: FusionConfig | None = None,
 ) -> ObjectMap:
     """Our map of a scene after one look at all views, in which some instances vote."""
-    stamps_s, up = (0.0,) * len(scene.views), up_of(scene.cloud, [view.T_map_camera for view in scene.views])
-    planes = find_structure(scene.cloud, TsdfConfig().voxel_size_m, up, StructureConfig())
+    stamps_s, poses = (0.0,) * len(scene.views), [view.T_map_camera for view in scene.views]
+    planes = structure_of(scene.cloud, poses, TsdfConfig().voxel_size_m, StructureConfig())
     things = without_structure(instances, scene.cloud, planes, StructureConfig())
     segmented = Segmented(instances=things, stamps_s=stamps_s, config=fusion or FusionConfig())
     objects = ObjectMap(mapping or MappingConfig(), same_name)

@@ -1,6 +1,6 @@
 """Walls, floor and ceiling are no instances: what our map leaves out, left out of what any method found."""
 
-from ovseg3r_core.mapping.structure import NamedBy, StructureConfig, find_structure, structure_kinds, up_of
+from ovseg3r_core.mapping.structure import NamedBy, StructureConfig, structure_kinds, structure_of
 from ovseg3r_core.reconstruction.tsdf import TsdfConfig
 from ovseg3r_train.scene import FoundInstances, LabelledScene
 
@@ -17,9 +17,8 @@ def without_structure(
         voxel_m: distance of the cloud's points.
     """
     named: list[NamedBy] = ["nobody" if name is None else "detector" for name in found.names]
-    up = up_of(scene.cloud, [view.T_map_camera for view in scene.views])
     config = config or StructureConfig()
-    planes = find_structure(scene.cloud, voxel_m, up, config)
+    planes = structure_of(scene.cloud, [view.T_map_camera for view in scene.views], voxel_m, config)
     kinds = structure_kinds(found.points, named, scene.cloud, planes, config)
     kept = [i for i, kind in enumerate(kinds) if kind is None]
     return FoundInstances(

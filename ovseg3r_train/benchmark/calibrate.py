@@ -20,7 +20,7 @@ from ovseg3r_core.atomic import atomic_write, make_folder
 from ovseg3r_core.cli_tables import percent
 from ovseg3r_core.language.minilm import MiniLm
 from ovseg3r_core.mapping.queries import QueryEngine
-from ovseg3r_core.mapping.structure import find_structure, up_of
+from ovseg3r_core.mapping.structure import structure_of
 from ovseg3r_core.perception_config import PerceptionConfig
 from ovseg3r_train.baselines.ours import map_of_all_views
 from ovseg3r_train.benchmark.calibration import Asked, AskedMap, Named, ask, named_objects
@@ -50,8 +50,8 @@ def map_of(scene: LabelledScene, config: PerceptionConfig | None = None) -> Aske
         raise ValueError(f"{scene.name}: there is no truth to compare answers with")
     config = config or PerceptionConfig()
     objects = map_of_all_views(scene, config.mapping)
-    up = up_of(scene.cloud, [view.T_map_camera for view in scene.views])
-    planes = find_structure(scene.cloud, config.tsdf.voxel_size_m, up, config.structure)
+    poses = [view.T_map_camera for view in scene.views]
+    planes = structure_of(scene.cloud, poses, config.tsdf.voxel_size_m, config.structure)
     objects.tell_structure(planes, config.structure)
     return AskedMap(
         scene=scene.name,

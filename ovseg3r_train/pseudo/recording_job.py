@@ -89,7 +89,7 @@ class RecordingJob:
     @property
     def identity(self) -> str:
         """Of the recording and the part of it that is read."""
-        return identity(self.recording, self.format, frame_slice(self.frames))
+        return identity(self.recording, self.format, frame_slice(self.frames), self.folder)
 
     def name(self, masks: str) -> str:
         """The name of the scene with the masks of one teacher."""
