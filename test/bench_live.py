@@ -1,8 +1,8 @@
 """How well mapping keeps up with a camera, without ROS: `test/bench_live.py RECORDING --rate 1`.
 
 The frames of a recording arrive at their own pace, decoded beforehand, and go through the three workers of the node.
-Printed: what was fused, looked at and left out; the age of a frame when it is in the map; processor seconds and where
-each worker spent its time, sampled a hundred times a second (a wait for a lock shows as the line that waits).
+Printed: what was fused, looked at and left out; the age of a frame when it is in the map; seconds by stage; and, with
+--where, what each worker was at, sampled a hundred times a second (a wait for a lock shows as the line that waits).
 """
 
 import argparse
@@ -47,8 +47,7 @@ def main() -> None:
     live.start()
     where = Where(live)
     arrive(live, frames, options.rate)
-    during = dict(live.counts)
-    console.print(f"while frames came: {during}")
+    console.print(f"while frames came: {dict(live.counts)}")
     started = time.perf_counter()
     while live.busy:
         time.sleep(0.1)
