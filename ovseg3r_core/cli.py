@@ -167,7 +167,8 @@ def segment(
     from ovseg3r_core.mapping.visual_queries import name_by_looks
     from ovseg3r_core.masks.build import build_proposer
     from ovseg3r_core.odometry.choice import Recovery, with_poses
-    from ovseg3r_core.run import OnPoints, config_of, perceive, write_run
+    from ovseg3r_core.perception_config import config_of
+    from ovseg3r_core.run import OnPoints, perceive, write_run
     from ovseg3r_core.scene_files import read_points_ply
     from ovseg3r_core.segmenter_choice import choose_segmenter
     from ovseg3r_core.sequences.identity import identity
@@ -408,9 +409,9 @@ def reconstruct(
     from ovseg3r_core.odometry.choice import Recovery
     from ovseg3r_core.odometry.doubts import lost_most_of_the_way, wrong_intrinsics
     from ovseg3r_core.odometry.run import reconstruct as run_reconstruct
+    from ovseg3r_core.perception_config import config_of
     from ovseg3r_core.photogrammetry.from_color import color_config, scale_of
     from ovseg3r_core.progress import telling
-    from ovseg3r_core.run import config_of
     from ovseg3r_core.sequences.identity import identity
     from ovseg3r_core.sequences.sequence import open_sequence
 

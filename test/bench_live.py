@@ -22,7 +22,7 @@ from ovseg3r_core.language.coco import same_name
 from ovseg3r_core.live import Arrival, LiveConfig, LivePerception
 from ovseg3r_core.masks.build import build_proposer
 from ovseg3r_core.perception import Perception
-from ovseg3r_core.run import config_of
+from ovseg3r_core.perception_config import config_of
 from ovseg3r_core.segmenter_choice import choose_segmenter
 from ovseg3r_core.sequences.sequence import open_sequence
 from ovseg3r_core.stage import Stage

@@ -22,10 +22,9 @@ from ovseg3r_core.language.minilm import MiniLm
 from ovseg3r_core.language.naming import Namer
 from ovseg3r_core.language.vocabulary import scannet200
 from ovseg3r_core.perception import Perception
-from ovseg3r_core.perception_config import PerceptionConfig
+from ovseg3r_core.perception_config import NEVER, PerceptionConfig, config_of
 from ovseg3r_core.reconstruction.incidence import Incidence
 from ovseg3r_core.reconstruction.keyframes import KeyframeConfig
-from ovseg3r_core.run import NEVER, config_of
 from ovseg3r_core.synthetic.render import Renderer
 from ovseg3r_core.synthetic.room import RoomConfig, build_room
 from ovseg3r_core.synthetic.trajectory import walk_round
