@@ -1,4 +1,4 @@
-"""How well mapping keeps up with a camera, without ROS: `test/bench_live.py RECORDING --rate 1`.
+"""How well mapping keeps up with a camera, without ROS: `bench_live.py RECORDING`, or `--room 0`, a generated one.
 
 The frames of a recording arrive at their own pace, decoded beforehand, and go through the three workers of the node.
 Printed: what was fused, looked at and left out; the age of a frame when it is in the map; seconds by stage; and, with
@@ -21,33 +21,52 @@ from ovseg3r_core.checks import Rejected
 from ovseg3r_core.language.coco import same_name
 from ovseg3r_core.live import Arrival, LiveConfig, LivePerception
 from ovseg3r_core.masks.build import build_proposer
+from ovseg3r_core.masks.proposer import CountsPrompts
 from ovseg3r_core.perception import Perception
-from ovseg3r_core.perception_config import config_of
+from ovseg3r_core.perception_config import PerceptionConfig, config_of
+from ovseg3r_core.reconstruction.keyframes import KeyframeConfig
 from ovseg3r_core.segmenter_choice import choose_segmenter
 from ovseg3r_core.sequences.sequence import open_sequence
 from ovseg3r_core.stage import Stage
+from ovseg3r_core.synthetic.room import RoomConfig, build_room
+from ovseg3r_core.synthetic.sequence import RoomSequence, WalkConfig
 from ovseg3r_core.types import Frame
 
 SAMPLED_EVERY_S = 0.01
+ROOM_HZ = 30.0
 console = Console(width=150)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("recording", type=Path)
+    parser.add_argument("recording", type=Path, nargs="?")
+    parser.add_argument("--room", type=int, help="seed of a generated room, walked round twice in 640x480 at 30 Hz")
+    parser.add_argument("--seconds", type=float, default=60.0, help="that this walk takes")
     parser.add_argument("--rate", type=float, default=1.0, help="1 is the pace of the recording")
     parser.add_argument("--masks", default="default")
     parser.add_argument("--no-segmenter", action="store_true")
+    parser.add_argument("--device", default="cpu", help="of the networks; the surface is fused by the processor")
+    parser.add_argument("--keyframe-m", type=float, default=KeyframeConfig().translation_m)
+    parser.add_argument("--refine-every", type=int, default=PerceptionConfig().refine_every, help="keyframes")
     parser.add_argument("--where", type=int, default=0, help="lines of each worker that took most time")
     options = parser.parse_args()
-    frames = [item for item in open_sequence(options.recording).read() if not isinstance(item, Rejected)]
-    segmenter = choose_segmenter(off=options.no_segmenter, checkpoint=None, names=(), device="cpu").segmenter
-    perception = Perception(build_proposer(options.masks), same_name, config_of(online=True), segmenter=segmenter)
+    if (options.recording is None) == (options.room is None):
+        parser.error("give a recording or a --room")
+    frames = frames_of(options.recording, options.room, options.seconds)
+    console.print(f"{len(frames)} frames of {frames[0].camera.width}x{frames[0].camera.height}")
+    choice = choose_segmenter(off=options.no_segmenter, checkpoint=None, names=(), device=options.device)
+    proposer = build_proposer(options.masks, device=options.device)
+    keyframes = KeyframeConfig(translation_m=options.keyframe_m)
+    config = replace(config_of(online=True), keyframes=keyframes, refine_every=options.refine_every)
+    perception = Perception(proposer, same_name, config, segmenter=choice.segmenter)
     live = LivePerception(perception, LiveConfig(), lambda _: None, time.time)
     live.start()
     where = Where(live)
     arrive(live, frames, options.rate)
     console.print(f"while frames came: {dict(live.counts)}")
+    took = f"{perception.clock.times['segmenter']} times the segmenter, {perception.clock.times['refine']} looks at all"
+    prompts = dict(proposer.stats) if isinstance(proposer, CountsPrompts) else ""
+    console.print(took, prompts)
     started = time.perf_counter()
     while live.busy:
         time.sleep(0.1)
@@ -61,6 +80,14 @@ def main() -> None:
     console.print(f"{len(live.latest.snapshot.objects)} objects")
     where.tell(options.where)
     live.stop()
+
+
+def frames_of(recording: Path | None, seed: int | None, seconds: float) -> list[Frame]:
+    """All frames, so that reading and rendering cost nothing while they arrive."""
+    if recording is not None:
+        return [item for item in open_sequence(recording).read() if not isinstance(item, Rejected)]
+    room = build_room(RoomConfig(seed=seed or 0))
+    return list(RoomSequence(room, WalkConfig(frames=round(seconds * ROOM_HZ), rate_hz=ROOM_HZ)).read())
 
 
 def arrive(live: LivePerception, frames: list[Frame], rate: float) -> None:

@@ -135,7 +135,11 @@ class SegmenterEngine:
         self, room: Room, batch: Batch, texts: Float[Tensor, "texts text_channels"]
     ) -> tuple[FoundOnSuperpoints, list[int]]:
         if room not in self._graphs:
-            self._graphs[room] = _Captured(self, room, batch, texts)
+            try:
+                self._graphs[room] = _Captured(self, room, batch, texts)
+            except RuntimeError:  # its memory stays marked as being captured into: the next one takes other memory
+                self.pool_of_graphs = torch.cuda.graph_pool_handle()
+                raise
             while len(self._graphs) > _MAX_GRAPHS:
                 self._graphs.popitem(last=False)
         self._graphs.move_to_end(room)
@@ -213,7 +217,9 @@ class _Captured:
                 engine.compute(self._given, room)
         torch.cuda.current_stream().wait_stream(side)
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph, pool=engine.pool_of_graphs):
+        # Other threads use the GPU meanwhile: in a live map SAM looks at a keyframe. In the default mode whatever they
+        # ask of it fails, and the capture too.
+        with torch.cuda.graph(self._graph, pool=engine.pool_of_graphs, capture_error_mode="thread_local"):
             self._found, self._voxels = engine.compute(self._given, room)
 
     def run(self, batch: Batch, texts: Float[Tensor, "texts text_channels"]) -> tuple[FoundOnSuperpoints, list[int]]:
