@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from ovseg3r_core.cli import FormatName, FrameRange, err, out, run
+from ovseg3r_core.commands.app import err, out, run
+from ovseg3r_core.commands.options import FormatName, FrameRange
 from ovseg3r_core.devices import Device, pick_device
 from ovseg3r_core.progress import progress_bar
 from ovseg3r_train.training import cli as training_cli

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from ovseg3r_core import shipped
-from ovseg3r_core.cli import err, out
+from ovseg3r_core.commands.app import err, out
 from ovseg3r_core.devices import Device, pick_device
 from ovseg3r_core.progress import progress_bar
 
