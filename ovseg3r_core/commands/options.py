@@ -18,6 +18,16 @@ FormatName = Annotated[
     ),
 ]
 FrameRange = Annotated[str, typer.Option(help="Which frames, from A to B by STEP; every part may be left out.")]
+SegmenterFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE.safetensors",
+        help="Weights of the 3D segmenter; else $OVSEG3R_SEGMENTER, else those that ship with the package, if any.",
+    ),
+]
+VoxelSize = Annotated[
+    float, typer.Option(help="Metres; other lengths follow. 0.02 is for rooms, 0.005 for a bin or a table top.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON in place of tables.")]
 
 

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ovseg3r_core.commands.app import err, out, say
-from ovseg3r_core.commands.options import AsJson, FormatName, FrameRange, OutPath, SequencePath, parse_range
+from ovseg3r_core.commands.options import (
+    AsJson,
+    FormatName,
+    FrameRange,
+    OutPath,
+    SegmenterFile,
+    SequencePath,
+    VoxelSize,
+    parse_range,
+)
 from ovseg3r_core.commands.tables import objects_table, report_text
 from ovseg3r_core.devices import Device, pick_device
 
@@ -49,16 +58,8 @@ def segment(
     no_segmenter: Annotated[
         bool, typer.Option("--no-segmenter", help="From masks alone, without the learned 3D segmenter.")
     ] = False,
-    segmenter: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE.safetensors",
-            help="Weights of the 3D segmenter; else $OVSEG3R_SEGMENTER, else those that ship with the package, if any.",
-        ),
-    ] = None,
-    voxel_size: Annotated[
-        float, typer.Option(help="Metres; other lengths follow. 0.02 is for rooms, 0.005 for a bin or a table top.")
-    ] = 0.02,
+    segmenter: SegmenterFile = None,
+    voxel_size: VoxelSize = 0.02,
     poses: Annotated[
         str,
         typer.Option(
