@@ -26,8 +26,9 @@ from ovseg3r_core.mapping.questions import ask
 from ovseg3r_core.mapping.snapshot import MapSnapshot
 from ovseg3r_core.masks.build import build_proposer
 from ovseg3r_core.masks.proposer import MaskProposer
+from ovseg3r_core.perception_config import config_of
 from ovseg3r_core.reconstruction.incidence import see_points
-from ovseg3r_core.run import config_of, perceive, write_run
+from ovseg3r_core.run import perceive, write_run
 from ovseg3r_core.segmenter_choice import SegmenterChoice, choose_segmenter
 from ovseg3r_core.sequences.sequence import Sequence
 from ovseg3r_core.synthetic.furniture import furniture_folder

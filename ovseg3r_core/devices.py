@@ -20,9 +20,11 @@ def pick_device(device: str, option: str) -> str:
     Raises:
         ValueError: CUDA is asked for and not there.
     """
+    if device == "cpu":
+        return device
     import torch
 
     there = torch.cuda.is_available()
     if device == "cuda" and not there:
         raise ValueError(f"{option} cuda, but torch finds no CUDA device here: use {option} cpu")
-    return "cuda" if there and device != "cpu" else "cpu"
+    return "cuda" if there else "cpu"

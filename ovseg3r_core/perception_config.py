@@ -1,6 +1,6 @@
 """The settings of the whole method, and how its parts work together."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 from ovseg3r_core.config import Within, check_ranges
@@ -11,6 +11,8 @@ from ovseg3r_core.mapping.structure import StructureConfig
 from ovseg3r_core.reconstruction.incidence import IncidenceConfig
 from ovseg3r_core.reconstruction.keyframes import KeyframeConfig
 from ovseg3r_core.reconstruction.tsdf import TsdfConfig
+
+NEVER = 10**9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,3 +48,34 @@ class PerceptionConfig:
     def __post_init__(self) -> None:
         """Check the ranges."""
         check_ranges(self)
+
+
+def config_of(*, online: bool, voxel_size_m: float = 0.02) -> PerceptionConfig:
+    """The settings of a run: two modes, and one length that all others follow.
+
+    The modes are the same code, and two numbers that differ. Online, what the map explains is not masked again, and
+    all views are looked at together now and then. Offline there is time to mask every keyframe in full, and one look
+    at the end. A smaller voxel is for smaller scenes: a bin of goods wants 5 mm and ends at 1.25 m.
+    """
+    scale = voxel_size_m / TsdfConfig().voxel_size_m
+    lifting, mapping, incidence, life = LiftingConfig(), MappingConfig(), IncidenceConfig(), LifeConfig()
+    evidence = life.evidence
+    config = PerceptionConfig(
+        tsdf=TsdfConfig(voxel_size_m=voxel_size_m, depth_max_m=TsdfConfig().depth_max_m * min(scale, 1.0)),
+        keyframes=KeyframeConfig(translation_m=KeyframeConfig().translation_m * min(scale, 1.0)),
+        incidence=replace(incidence, tolerance_m=incidence.tolerance_m * scale),
+        lifting=replace(lifting, link_m=lifting.link_m * scale),
+        mapping=replace(
+            mapping,
+            carry_radius_m=mapping.carry_radius_m * scale,
+            part_gap_m=mapping.part_gap_m * scale,
+            rim_m=mapping.rim_m * scale,
+        ),
+        life=replace(
+            life,
+            clear_m=life.clear_m * scale,
+            apart_m=life.apart_m * scale,
+            evidence=replace(evidence, margin_m=evidence.margin_m * scale, reach_m=evidence.reach_m * scale),
+        ),
+    )
+    return config if online else replace(config, explained_after_views=NEVER, refine_every=0)

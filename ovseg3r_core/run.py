@@ -3,7 +3,7 @@
 import resource
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +14,15 @@ from rich.console import Console
 from ovseg3r_core.language.coco import same_name
 from ovseg3r_core.language.naming import Namer
 from ovseg3r_core.language.vocabulary import UNNAMED
-from ovseg3r_core.lifting import LiftingConfig
 from ovseg3r_core.mapping.instances import FindsInstances
-from ovseg3r_core.mapping.life import LifeConfig
-from ovseg3r_core.mapping.mapping_config import MappingConfig
 from ovseg3r_core.mapping.snapshot import MapSnapshot
 from ovseg3r_core.masks.proposer import CountsPrompts, MaskProposer
 from ovseg3r_core.outputs import named, write_json, write_on_points, write_outputs
 from ovseg3r_core.perception import Perception
 from ovseg3r_core.perception_config import PerceptionConfig
 from ovseg3r_core.progress import progress_bar
-from ovseg3r_core.reconstruction.incidence import IncidenceConfig
-from ovseg3r_core.reconstruction.keyframes import KeyframeConfig
-from ovseg3r_core.reconstruction.tsdf import TsdfConfig
 from ovseg3r_core.segmenter_choice import SegmenterChoice
 from ovseg3r_core.sequences.sequence import Sequence
-
-NEVER = 10**9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,37 +31,6 @@ class OnPoints:
 
     xyz: Float32[ndarray, "points 3"]
     scene: str
-
-
-def config_of(*, online: bool, voxel_size_m: float = 0.02) -> PerceptionConfig:
-    """The settings of a run: two modes, and one length that all others follow.
-
-    The modes are the same code, and two numbers that differ. Online, what the map explains is not masked again, and
-    all views are looked at together now and then. Offline there is time to mask every keyframe in full, and one look
-    at the end. A smaller voxel is for smaller scenes: a bin of goods wants 5 mm and ends at 1.25 m.
-    """
-    scale = voxel_size_m / TsdfConfig().voxel_size_m
-    lifting, mapping, incidence, life = LiftingConfig(), MappingConfig(), IncidenceConfig(), LifeConfig()
-    evidence = life.evidence
-    config = PerceptionConfig(
-        tsdf=TsdfConfig(voxel_size_m=voxel_size_m, depth_max_m=TsdfConfig().depth_max_m * min(scale, 1.0)),
-        keyframes=KeyframeConfig(translation_m=KeyframeConfig().translation_m * min(scale, 1.0)),
-        incidence=replace(incidence, tolerance_m=incidence.tolerance_m * scale),
-        lifting=replace(lifting, link_m=lifting.link_m * scale),
-        mapping=replace(
-            mapping,
-            carry_radius_m=mapping.carry_radius_m * scale,
-            part_gap_m=mapping.part_gap_m * scale,
-            rim_m=mapping.rim_m * scale,
-        ),
-        life=replace(
-            life,
-            clear_m=life.clear_m * scale,
-            apart_m=life.apart_m * scale,
-            evidence=replace(evidence, margin_m=evidence.margin_m * scale, reach_m=evidence.reach_m * scale),
-        ),
-    )
-    return config if online else replace(config, explained_after_views=NEVER, refine_every=0)
 
 
 def perceive(

@@ -4,15 +4,18 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.language.embedding_cache import CachedEncoder
 from ovseg3r_core.language.encoder import TextEncoder
 from ovseg3r_core.perception import Perception
-from ovseg3r_core.segmenter.checkpoint import Card, read_card
-from ovseg3r_core.segmenter.whole_scene import WholeSceneSegmenter, load_whole_scene_segmenter
 from ovseg3r_core.shipped import absent, chosen_checkpoint
 from ovseg3r_core.stage import step_back
+
+if TYPE_CHECKING:
+    from ovseg3r_core.segmenter.checkpoint import Card
+    from ovseg3r_core.segmenter.whole_scene import WholeSceneSegmenter
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +52,8 @@ class SegmenterInUse:
                 logger.warning("mapping from masks alone: %s", absent())
             self._wanted, self._perception.segmenter, self._state = None, None, "none"
             return
+        from ovseg3r_core.segmenter.checkpoint import read_card
+
         try:
             card = read_card(path)
         except FileNotFoundError as error:
@@ -70,7 +75,9 @@ class SegmenterInUse:
         self._wanted = None
         self._loader.shutdown(wait=False, cancel_futures=True)
 
-    def _load(self, path: Path, card: Card) -> None:
+    def _load(self, path: Path, card: "Card") -> None:
+        from ovseg3r_core.segmenter.whole_scene import load_whole_scene_segmenter
+
         encoder = CachedEncoder(self._encoder) if card.encoder.name == self._encoder.name else None
         try:
             segmenter = load_whole_scene_segmenter(path, self._names, device=self._device, encoder=encoder)
@@ -82,7 +89,7 @@ class SegmenterInUse:
         if self._wanted == path:  # nobody has asked for others meanwhile
             self._take(segmenter, path)
 
-    def _take(self, segmenter: WholeSceneSegmenter, path: Path) -> None:
+    def _take(self, segmenter: "WholeSceneSegmenter", path: Path) -> None:
         self._perception.segmenter = segmenter
         self._state = f"{path.name} ({segmenter.card.sha256[:12]})"
         logger.info("the segmenter is %s now", self._state)

@@ -1,4 +1,8 @@
-"""What runs between configure and cleanup: the map and its workers, the answers, the topics, the files."""
+"""What runs between configure and cleanup: the map and its workers, the answers, the topics, the files.
+
+Networks are imported where they are loaded: torch and what comes with it take a third of the time that a node needs to
+start, and one that is given its masks, or runs without the segmenter, needs none of it.
+"""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,11 +14,10 @@ from rclpy.node import Node
 from ovseg3r_core.devices import pick_device
 from ovseg3r_core.language.aside import MiniLmAside
 from ovseg3r_core.language.coco import same_name
-from ovseg3r_core.language.open_clip_text import open_clip_text
+from ovseg3r_core.language.encoder import TextEncoder
 from ovseg3r_core.language.vocabulary import Vocabulary, load_vocabulary
 from ovseg3r_core.live import Arrival, LiveConfig, LiveMap, LivePerception
 from ovseg3r_core.mapping.queries import QueryEngine
-from ovseg3r_core.masks.build import build_proposer
 from ovseg3r_core.masks.proposer import EmbedsMasks, MaskProposer
 from ovseg3r_core.odometry.live import LiveTracker
 from ovseg3r_core.perception import Perception
@@ -52,8 +55,19 @@ BuildMasks = Callable[[NodeConfig, Vocabulary], MaskProposer]
 
 def build_masks(config: NodeConfig, vocabulary: Vocabulary) -> MaskProposer:
     """The source of 2D masks that the parameters name."""
+    from ovseg3r_core.masks.build import build_proposer
+
     asked_for = vocabulary.names if config.vocabulary != "default" else None
     return build_proposer(config.masks, device=pick_device(config.device, "device"), vocabulary=asked_for)
+
+
+def _texts_of(proposer: MaskProposer) -> TextEncoder | None:
+    """The text side of what embeds the masks, where anything does."""
+    if not isinstance(proposer, EmbedsMasks):
+        return None
+    from ovseg3r_core.language.open_clip_text import open_clip_text
+
+    return open_clip_text(proposer.encoder.source)
 
 
 class System:
@@ -68,6 +82,7 @@ class System:
         self._node, self._settings = node, settings
         config = settings.node
         vocabulary, device = load_vocabulary(config.vocabulary), pick_device(config.device, "device")
+        self._encoder = encoder = MiniLmAside()  # the first: a process that starts while all else is loaded
         with ThreadPoolExecutor(1, initializer=step_back, initargs=(_NETWORK_NICENESS,)) as loader:
             proposer = loader.submit(masks, config, vocabulary).result()
         perception = Perception(
@@ -79,12 +94,10 @@ class System:
             map_id=config.map_id,
         )
         self.live = LivePerception(perception, settings.live, self._take_map, self._now_s)
-        self._encoder = encoder = MiniLmAside()
         names = vocabulary.names if config.vocabulary != "default" else ()
         self.segmenter = SegmenterInUse(perception, encoder, names, device)
         self.segmenter.use(config.segmenter)
-        visual = open_clip_text(proposer.encoder.source) if isinstance(proposer, EmbedsMasks) else None
-        engine = QueryEngine(encoder, visual=visual)
+        engine = QueryEngine(encoder, visual=_texts_of(proposer))
         engine.match("anything", ["cup"])  # the first question must not pay for encoding all known words
         self.answers = Answers(self.live.latest, encoder, engine, vocabulary)
         self.answers.set_texts(settings.output.queries)

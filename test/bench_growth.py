@@ -18,7 +18,7 @@ from scenes import Block, Plane, Solid, camera, look_at, render
 
 from ovseg3r_core.language.coco import same_name
 from ovseg3r_core.perception import Perception
-from ovseg3r_core.run import config_of
+from ovseg3r_core.perception_config import config_of
 from ovseg3r_core.types import Frame, Mask
 
 NAMES = ("suitcase", "chair", "couch", "refrigerator", "tv", "laptop", "oven", "bench", "vase", "bottle")

@@ -1,8 +1,8 @@
 """How well mapping keeps up with a camera, without ROS: `test/bench_live.py RECORDING --rate 1`.
 
 The frames of a recording arrive at their own pace, decoded beforehand, and go through the three workers of the node.
-Printed: what was fused, looked at and left out; the age of a frame when it is in the map; processor seconds and where
-each worker spent its time, sampled a hundred times a second (a wait for a lock shows as the line that waits).
+Printed: what was fused, looked at and left out; the age of a frame when it is in the map; seconds by stage; and, with
+--where, what each worker was at, sampled a hundred times a second (a wait for a lock shows as the line that waits).
 """
 
 import argparse
@@ -22,7 +22,7 @@ from ovseg3r_core.language.coco import same_name
 from ovseg3r_core.live import Arrival, LiveConfig, LivePerception
 from ovseg3r_core.masks.build import build_proposer
 from ovseg3r_core.perception import Perception
-from ovseg3r_core.run import config_of
+from ovseg3r_core.perception_config import config_of
 from ovseg3r_core.segmenter_choice import choose_segmenter
 from ovseg3r_core.sequences.sequence import open_sequence
 from ovseg3r_core.stage import Stage
@@ -47,8 +47,7 @@ def main() -> None:
     live.start()
     where = Where(live)
     arrive(live, frames, options.rate)
-    during = dict(live.counts)
-    console.print(f"while frames came: {during}")
+    console.print(f"while frames came: {dict(live.counts)}")
     started = time.perf_counter()
     while live.busy:
         time.sleep(0.1)

@@ -23,7 +23,7 @@ from ovseg3r_core.mapping.objects import MapObject, Observation
 from ovseg3r_core.mapping.ownership import Ownership
 from ovseg3r_core.mapping.snapshot import MapSnapshot
 from ovseg3r_core.perception import Perception
-from ovseg3r_core.run import config_of
+from ovseg3r_core.perception_config import config_of
 from ovseg3r_core.synthetic.perfect_masks import PerfectMasks
 from ovseg3r_core.synthetic.room import RoomConfig, RoomScene, build_room
 from ovseg3r_core.synthetic.sequence import RoomSequence, WalkConfig

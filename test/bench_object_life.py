@@ -23,8 +23,8 @@ from ovseg3r_core.language.coco import same_name
 from ovseg3r_core.mapping.life import EventKind, LifeEvent
 from ovseg3r_core.mapping.storage import load_both
 from ovseg3r_core.perception import Perception
+from ovseg3r_core.perception_config import config_of
 from ovseg3r_core.reconstruction.keyframes import KeyframeConfig
-from ovseg3r_core.run import config_of
 from ovseg3r_core.sequences.sequence import open_sequence
 from ovseg3r_core.synthetic.perfect_masks import PerfectMasks
 from ovseg3r_core.types import Frame

@@ -8,6 +8,7 @@ last of them masks every keyframe in full and looks at all views once, at the en
 """
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,15 +16,15 @@ from changed_rooms import CAMERA
 from rich.console import Console
 from rich.table import Table
 
+from ovseg3r_core.evaluation.map_metrics import MapMetricsConfig, compare_maps
 from ovseg3r_core.language.coco import same_name
 from ovseg3r_core.language.minilm import MiniLm
 from ovseg3r_core.language.naming import Namer
 from ovseg3r_core.language.vocabulary import scannet200
 from ovseg3r_core.perception import Perception
-from ovseg3r_core.perception_config import PerceptionConfig
+from ovseg3r_core.perception_config import NEVER, PerceptionConfig, config_of
 from ovseg3r_core.reconstruction.incidence import Incidence
 from ovseg3r_core.reconstruction.keyframes import KeyframeConfig
-from ovseg3r_core.run import NEVER, config_of
 from ovseg3r_core.synthetic.render import Renderer
 from ovseg3r_core.synthetic.room import RoomConfig, build_room
 from ovseg3r_core.synthetic.trajectory import walk_round
@@ -37,7 +38,7 @@ from ovseg3r_train.sensor.depth_noise import DepthNoise, DepthNoiseConfig
 from ovseg3r_train.worlds import proposer_of
 
 HZ = 10.0
-ALIKE, PART = 0.5, 0.1  # IoU of an object that is a thing; of one that is a piece of it
+FOUND = MapMetricsConfig(found_iou=0.5)  # of a thing that is followed from look to look
 NEVER_S = 60.0  # between two frames that are asked: longer than a walk
 
 
@@ -68,7 +69,7 @@ def main() -> None:
                 str(seed),
                 name,
                 str(len(perception.snapshot().objects)),
-                str(walk.twice(perception)),
+                str(judged[0].counts.duplicates),
                 str(changed),
                 f"{kinds.count('missing')}, {kinds.count('removed')}",
                 *(precision(it) for it in judged),
@@ -117,31 +118,22 @@ class StaticWalk:
         """The map when the walk ends, with all events untaken, and how often a thing came under another id."""
         proposer = proposer_of(masks, self._instances.__getitem__, self._room.names, seed=self._seed)
         perception = Perception(proposer, same_name, config)
-        ids, changed = dict[int, int](), 0
-        for frame in [*self._frames, None]:
-            looks = perception.clock.times["refine"]
-            perception.refine() if frame is None else perception.integrate(frame)
+        ids, looks = list[dict[int, int]](), 0
+        for frame in self._frames:
+            perception.integrate(frame)
             if perception.clock.times["refine"] > looks:
-                now = {thing: found[0] for thing, found in self._shown_by(perception, ALIKE).items()}
-                changed += sum(ids.get(thing, id_) != id_ for thing, id_ in now.items())
-                ids |= now
-        return perception, changed
+                looks = perception.clock.times["refine"]
+                ids.append(self._ids_of_things(perception))
+        perception.refine()
+        ids.append(self._ids_of_things(perception))
+        return perception, changes(ids)
 
-    def twice(self, perception: Perception) -> int:
-        """Objects that show a part of a thing which another object shows better."""
-        return sum(len(found) - 1 for found in self._shown_by(perception, PART).values())
-
-    def _shown_by(self, perception: Perception, least: float) -> dict[int, list[int]]:
-        """The objects that have at least this IoU with a thing, by thing, the best first."""
-        objects, found = perception.objects, dict[int, list[tuple[float, int]]]()
-        truth = self._surface.instance_at(objects.cloud.xyz)
-        sizes = dict(zip(*np.unique(truth, return_counts=True), strict=True))
-        for id_, points in objects.ownership.points_of.items():
-            for thing, shared in zip(*np.unique(truth[points], return_counts=True), strict=True):
-                iou = shared / (len(points) + sizes[thing] - shared)
-                if thing >= 0 and iou >= least:
-                    found.setdefault(int(thing), []).append((float(iou), id_))
-        return {thing: [id_ for _, id_ in sorted(some, reverse=True)] for thing, some in found.items()}
+    def _ids_of_things(self, perception: Perception) -> dict[int, int]:
+        """The object that shows each thing now."""
+        found = perception.snapshot()
+        truth, names = self._surface.instance_at(found.cloud.xyz), {it.id: it.label for it in found.objects}
+        metrics = compare_maps(truth, self._room.names, found.instance(), names, FOUND)
+        return {it.truth_id: it.predicted_id for it in metrics.objects if it.predicted_id is not None}
 
     def judged(self, perception: Perception, namer: Namer) -> tuple[Judged, Judged]:
         """On the points of the map, and on the clean vertices."""
@@ -161,6 +153,15 @@ class StaticWalk:
     def _truth(self, xyz: np.ndarray) -> Truth:
         instance = self._surface.instance_at(xyz)
         return Truth(instance=instance, names={i: self._room.names[i] for i in np.unique(instance).tolist() if i >= 0})
+
+
+def changes(ids: Sequence[dict[int, int]]) -> int:
+    """How often a thing that had an id was found under another one, in one look after the other."""
+    last, changed = dict[int, int](), 0
+    for now in ids:
+        changed += sum(last.get(thing, id_) != id_ for thing, id_ in now.items())
+        last |= now
+    return changed
 
 
 def things_of(perception: Perception) -> FoundInstances:

@@ -9,8 +9,7 @@ import pytest
 from ovseg3r_core.config import Within, check_ranges, settings_of, with_settings
 from ovseg3r_core.language.naming import NamingConfig
 from ovseg3r_core.mapping.queries import QueryConfig
-from ovseg3r_core.perception_config import PerceptionConfig
-from ovseg3r_core.run import config_of
+from ovseg3r_core.perception_config import PerceptionConfig, config_of
 
 
 @dataclass(frozen=True, kw_only=True)

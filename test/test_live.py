@@ -14,8 +14,8 @@ from ovseg3r_core.language.coco import same_name
 from ovseg3r_core.live import Arrival, LiveConfig, LiveMap, LivePerception
 from ovseg3r_core.mapping import operator
 from ovseg3r_core.perception import Perception
+from ovseg3r_core.perception_config import config_of
 from ovseg3r_core.reconstruction.tsdf import TsdfConfig
-from ovseg3r_core.run import config_of
 from ovseg3r_core.types import Frame, Mask
 
 FRAMES = 8

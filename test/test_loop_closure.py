@@ -19,9 +19,9 @@ from ovseg3r_core.mapping.reanchoring import laid_out
 from ovseg3r_core.mapping.snapshot import MapSnapshot
 from ovseg3r_core.mapping.storage import load_both, save_map
 from ovseg3r_core.perception import Perception
+from ovseg3r_core.perception_config import config_of
 from ovseg3r_core.pose_correction import PoseCorrection
 from ovseg3r_core.reconstruction.tsdf import TsdfConfig, TsdfVolume
-from ovseg3r_core.run import config_of
 
 HALF = 3
 THINGS = ["ball", "cabinet", "cup", "table"]

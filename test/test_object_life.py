@@ -21,8 +21,8 @@ from ovseg3r_core.mapping.snapshot import MapSnapshot
 from ovseg3r_core.mapping.storage import load_both, load_map, save_map
 from ovseg3r_core.outputs import objects_json
 from ovseg3r_core.perception import Perception
+from ovseg3r_core.perception_config import config_of
 from ovseg3r_core.reconstruction.keyframes import KeyframeConfig
-from ovseg3r_core.run import config_of
 from ovseg3r_core.types import Frame, Mask, ObjectRecord
 
 BALL = next(solid for solid in BOX_ROOM if isinstance(solid, Ball))

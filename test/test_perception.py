@@ -14,11 +14,10 @@ from ovseg3r_core.checks import Rejected
 from ovseg3r_core.language.coco import same_name
 from ovseg3r_core.mapping.snapshot import MapSnapshot
 from ovseg3r_core.perception import Perception
-from ovseg3r_core.perception_config import PerceptionConfig
+from ovseg3r_core.perception_config import PerceptionConfig, config_of
 from ovseg3r_core.reconstruction.keyframes import KeyframeConfig
 from ovseg3r_core.reconstruction.spare_views import most_spare
 from ovseg3r_core.reconstruction.tsdf import TsdfConfig
-from ovseg3r_core.run import config_of
 from ovseg3r_core.sequences.bag_writer import write_bag
 from ovseg3r_core.sequences.sequence import open_sequence
 from ovseg3r_core.types import Frame, Mask

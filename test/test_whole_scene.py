@@ -21,8 +21,8 @@ from ovseg3r_core.mapping.instances import FindsInstances, Instance
 from ovseg3r_core.mapping.storage import load_both, save_map
 from ovseg3r_core.mapping.structure import StructureConfig
 from ovseg3r_core.perception import Perception
+from ovseg3r_core.perception_config import config_of
 from ovseg3r_core.reconstruction.incidence import Incidence
-from ovseg3r_core.run import config_of
 from ovseg3r_core.segmenter import inputs
 from ovseg3r_core.segmenter.postprocess import PostprocessConfig
 from ovseg3r_core.segmenter.whole_scene import WholeSceneSegmenter, load_whole_scene_segmenter, names_to_ask

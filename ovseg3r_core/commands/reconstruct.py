@@ -61,9 +61,9 @@ def reconstruct(
     from ovseg3r_core.odometry.choice import Recovery
     from ovseg3r_core.odometry.doubts import lost_most_of_the_way, wrong_intrinsics
     from ovseg3r_core.odometry.run import reconstruct as run_reconstruct
+    from ovseg3r_core.perception_config import config_of
     from ovseg3r_core.photogrammetry.from_color import color_config, scale_of
     from ovseg3r_core.progress import telling
-    from ovseg3r_core.run import config_of
     from ovseg3r_core.sequences.identity import identity
     from ovseg3r_core.sequences.sequence import open_sequence
 

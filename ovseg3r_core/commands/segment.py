@@ -84,7 +84,8 @@ def segment(
     from ovseg3r_core.language.vocabulary import load_vocabulary
     from ovseg3r_core.masks.build import build_proposer
     from ovseg3r_core.odometry.choice import Recovery, with_poses
-    from ovseg3r_core.run import OnPoints, config_of, perceive, write_run
+    from ovseg3r_core.perception_config import config_of
+    from ovseg3r_core.run import OnPoints, perceive, write_run
     from ovseg3r_core.scene_files import read_points_ply
     from ovseg3r_core.segmenter_choice import choose_segmenter
     from ovseg3r_core.sequences.identity import identity

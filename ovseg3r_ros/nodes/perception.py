@@ -18,8 +18,7 @@ from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.logging import get_logger
 
-from ovseg3r_core.perception_config import PerceptionConfig
-from ovseg3r_core.run import config_of
+from ovseg3r_core.perception_config import PerceptionConfig, config_of
 from ovseg3r_ros.config import NodeConfig, OutputConfig
 from ovseg3r_ros.executor import ServicesAsideExecutor
 from ovseg3r_ros.logs import to_ros

@@ -20,9 +20,9 @@ from ovseg3r_core.checks import Rejected
 from ovseg3r_core.devices import pick_device
 from ovseg3r_core.masks.proposer import MaskProposer
 from ovseg3r_core.odometry.choice import Recovery, with_poses
+from ovseg3r_core.perception_config import config_of
 from ovseg3r_core.photogrammetry.from_color import color_config
 from ovseg3r_core.recovered import FILE
-from ovseg3r_core.run import config_of
 from ovseg3r_core.sequences.identity import identity
 from ovseg3r_core.sequences.sequence import open_sequence
 from ovseg3r_core.stopwatch import Stopwatch

@@ -11,7 +11,7 @@ import argparse
 import csv
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -19,9 +19,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
-from geometry_msgs.msg import Point, Pose, PoseStamped, Quaternion
-from harness_camera import THINGS, ScriptedCamera, Shot, WallClock, walk
-from harness_messages import time_of
+from harness_camera import THINGS, ScriptedCamera, Shot, walk
+from harness_messages import path_message
 from harness_perception import Perception, values_of
 from harness_robot import Robot
 from jaxtyping import Float64
@@ -30,7 +29,6 @@ from numpy import ndarray
 from rich.console import Console
 from rich.table import Table
 from scipy.spatial.transform import Rotation
-from std_msgs.msg import Header
 
 from ovseg3r_ros.latched import latched
 
@@ -70,8 +68,8 @@ class Sample:
 class DriftingRobot:
     """Sends frames, each posed a little worse than the one before, and sets all right at the end of a lap."""
 
-    def __init__(self, robot: Robot, camera: ScriptedCamera, clock: WallClock) -> None:
-        self._camera, self._clock, self._lap = camera, clock, walk()
+    def __init__(self, robot: Robot, camera: ScriptedCamera) -> None:
+        self._camera, self._lap = camera, walk()
         self._slam = robot.client.node.create_publisher(PosePath, "/keyframe_poses", latched())
         self._true: dict[int, Float64[ndarray, "4 4"]] = {}
         self._said: dict[int, Float64[ndarray, "4 4"]] = {}
@@ -83,8 +81,8 @@ class DriftingRobot:
             T_said_true = drift(place / len(self._lap))
             self._shoot(shot, T_said_true @ shot.T_map_camera, keyframe=place % SLAM_EVERY == 0)
             time.sleep(max(0.0, start + 1 / hz - time.monotonic()))
-        self._publish(self._said)
-        self._publish(self._true)
+        self._slam.publish(path_message(self._said))
+        self._slam.publish(path_message(self._true))
         self._said = dict(self._true)
 
     def _shoot(self, shot: Shot, T_map_camera: Float64[ndarray, "4 4"], *, keyframe: bool) -> None:
@@ -96,17 +94,6 @@ class DriftingRobot:
                 while len(known) > REMEMBERED:
                     known.pop(next(iter(known)))
 
-    def _publish(self, poses: Mapping[int, Float64[ndarray, "4 4"]]) -> None:
-        message = PosePath(header=Header(frame_id="map"))
-        for stamp_ns, T in poses.items():
-            x, y, z, w = Rotation.from_matrix(T[:3, :3]).as_quat().tolist()
-            at = Pose(
-                position=Point(**dict(zip("xyz", T[:3, 3].tolist(), strict=True))),
-                orientation=Quaternion(x=x, y=y, z=z, w=w),
-            )
-            message.poses.append(PoseStamped(header=Header(stamp=time_of(stamp_ns), frame_id="map"), pose=at))
-        self._slam.publish(message)
-
 
 def drift(share: float) -> Float64[ndarray, "4 4"]:
     """How wrong poses are after some share of a lap."""
@@ -117,7 +104,7 @@ def drift(share: float) -> Float64[ndarray, "4 4"]:
 
 
 def measure(node: Perception, ids: dict[str, int], started_s: float, question: Iterator[int]) -> Sample:
-    """Look at the node; costs ten questions and one page of diagnostics."""
+    """Look at the node; costs ten questions and two pages of diagnostics."""
     taken = []
     for _ in range(QUESTIONS):
         start = time.perf_counter()
@@ -128,7 +115,7 @@ def measure(node: Perception, ids: dict[str, int], started_s: float, question: I
     strangers = len(found) - len(known) + sum(ids.setdefault(label, id_) != id_ for label, id_ in known.items())
     message = node.diagnostics.wait_for("diagnostics", after=len(node.diagnostics.messages))
     values = {key: value for status in message.status for key, value in values_of(status).items()}
-    counts, use = node.counts(), node.program.usage()
+    use = node.program.usage()
     node.diagnostics.messages.clear()
     node.instances.messages.clear()
     return Sample(
@@ -137,8 +124,8 @@ def measure(node: Perception, ids: dict[str, int], started_s: float, question: I
         cpu_s=use.cpu_s,
         threads=use.threads,
         files=use.files,
-        fused=counts["fused"],
-        looked=counts["looked"],
+        fused=int(values["count: fused"]),
+        looked=int(values["count: looked"]),
         dropped=sum(node.drops().values()),
         corrections=int(values["corrections of poses"]),
         objects=len(found),
@@ -177,10 +164,9 @@ def main() -> None:
     samples, ids, question = list[Sample](), dict[str, int](), count()
     with Robot() as robot, options.out.open("w", newline="") as file:
         node = robot.perception(PARAMETERS | {"max_views": options.max_views}, arguments=["--painted"])
-        clock = WallClock()
-        camera = robot.camera(clock=clock)
+        camera = robot.camera()
         camera.wait_until_heard()
-        drifting, started_s = DriftingRobot(robot, camera, clock), time.monotonic()
+        drifting, started_s = DriftingRobot(robot, camera), time.monotonic()
         writer = csv.DictWriter(file, list(Sample.__dataclass_fields__))
         writer.writeheader()
         while time.monotonic() - started_s < 60 * options.minutes:

@@ -12,7 +12,7 @@ from ovseg3r_core.language.coco import same_name
 from ovseg3r_core.language.vocabulary import scannet200
 from ovseg3r_core.mapping.storage import save_map
 from ovseg3r_core.perception import Perception
-from ovseg3r_core.run import config_of
+from ovseg3r_core.perception_config import config_of
 from ovseg3r_core.types import Frame, Mask
 
 _COLUMNS, _ROWS = 40, 27

@@ -1,11 +1,13 @@
 """ROS messages of frames, made as a camera driver makes them."""
 
 import array
+from collections.abc import Mapping
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from geometry_msgs.msg import Quaternion, Transform, TransformStamped, Vector3
+from geometry_msgs.msg import Point, Pose, PoseStamped, Quaternion, Transform, TransformStamped, Vector3
 from jaxtyping import Float64, Shaped
+from nav_msgs.msg import Path
 from numpy import ndarray
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
@@ -45,6 +47,17 @@ def camera_info_message(header: Header, camera: Camera) -> CameraInfo:
         r=np.eye(3).ravel(),
         p=np.hstack([K, np.zeros((3, 1))]).ravel(),
     )
+
+
+def path_message(poses: Mapping[int, Float64[ndarray, "4 4"]], frame: str = "map") -> Path:
+    """What a SLAM system says of its keyframes: their poses by stamp, ns."""
+    message = Path(header=Header(frame_id=frame))
+    for stamp_ns, T in poses.items():
+        x, y, z, w = map(float, quaternion_of(T))
+        at = Point(**dict(zip("xyz", T[:3, 3].tolist(), strict=True)))
+        pose = Pose(position=at, orientation=Quaternion(x=x, y=y, z=z, w=w))
+        message.poses.append(PoseStamped(header=Header(stamp=time_of(stamp_ns), frame_id=frame), pose=pose))
+    return message
 
 
 def transform_message(header: Header, child: str, T_parent_child: Float64[ndarray, "4 4"]) -> TFMessage:

@@ -22,6 +22,7 @@ QUICK: dict[str, object] = {
     "min_interval_s": 0.1,
     "settle_s": 0.3,
     "segmenter": "none",
+    "device": "cpu",
 }
 """Parameters of a node that leaves nothing behind and says soon what it does."""
 

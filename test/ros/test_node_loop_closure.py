@@ -4,21 +4,20 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import pytest
-from geometry_msgs.msg import Point, Pose, PoseStamped, Quaternion
 from harness_camera import THINGS, WallClock
-from harness_messages import time_of
+from harness_messages import path_message
 from harness_perception import Perception, ids_of, values_of
 from harness_robot import Robot
 from nav_msgs.msg import Path
 from rclpy.publisher import Publisher
 from scipy.spatial.transform import Rotation
-from std_msgs.msg import Header
 
 from ovseg3r_core.geometry import transform
 from ovseg3r_ros.latched import latched
 from ovseg3r_ros.msg import ObjectInstance
 
 VOXEL_M = 0.02
+ENOUGH = 14  # frames; after four of them the cup has hardly more points than an object must have
 
 
 class RecordedClock(WallClock):
@@ -43,8 +42,9 @@ def before(shared_robot: Robot, clock: RecordedClock) -> tuple[Perception, dict[
     """A node that has mapped the scene and rests, and its objects."""
     node, camera = shared_robot.perception(), shared_robot.camera(clock=clock)
     camera.wait_until_heard()
-    with camera.run(2.0):
+    with camera.run(4.0):
         node.wait_for_objects(THINGS)
+        node.client.until(lambda: len(clock.given) >= ENOUGH, "frames that show the cup well")
     node.wait_until_settled()
     return node, node.objects()
 
@@ -56,15 +56,11 @@ def slam(shared_robot: Robot, before: object) -> Publisher:
 
 def path(stamps_ns: list[int], T_map_before: np.ndarray, frame: str = "map") -> Path:
     """A body that drove along x while the camera looked round, seen after a correction."""
-    poses = []
-    for place, stamp_ns in enumerate(stamps_ns):
-        T = T_map_before @ np.array([[1, 0, 0, 0.01 * place], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])
-        x, y, z, w = Rotation.from_matrix(T[:3, :3]).as_quat().tolist()
-        pose = Pose(
-            position=Point(**dict(zip("xyz", T[:3, 3], strict=True))), orientation=Quaternion(x=x, y=y, z=z, w=w)
-        )
-        poses.append(PoseStamped(header=Header(stamp=time_of(stamp_ns), frame_id=frame), pose=pose))
-    return Path(header=Header(frame_id=frame), poses=poses)
+    drive = [
+        T_map_before @ np.array([[1, 0, 0, 0.01 * place], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])
+        for place in range(len(stamps_ns))
+    ]
+    return path_message(dict(zip(stamps_ns, drive, strict=True)), frame)
 
 
 def wait_for_map_values(node: Perception, what: str, said: Callable[[Mapping[str, str]], bool]) -> Mapping[str, str]:
