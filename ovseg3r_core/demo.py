@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ovseg3r_core.cli_tables import metres, report_text
+from ovseg3r_core.commands.tables import metres, report_text
 from ovseg3r_core.evaluation.map_metrics import MapMetrics, compare_maps
 from ovseg3r_core.language.minilm import MiniLm
 from ovseg3r_core.language.naming import Namer

@@ -16,7 +16,7 @@ from numpy import ndarray
 from rich.console import Console
 from rich.table import Table
 
-from ovseg3r_core.cli_tables import percent
+from ovseg3r_core.commands.tables import percent
 from ovseg3r_core.graph.bending import bending
 from ovseg3r_core.graph.clustering import Exclusive, clusters
 from ovseg3r_core.graph.edges import edges_of

@@ -10,7 +10,7 @@ from maps import NoLikeness, assert_same_memory, make_record, make_snapshot, mak
 from PIL import Image
 from plyfile import PlyData
 
-from ovseg3r_core.cli_tables import objects_table
+from ovseg3r_core.commands.tables import objects_table
 from ovseg3r_core.language.naming import Namer
 from ovseg3r_core.language.vocabulary import Vocabulary
 from ovseg3r_core.mapping.memory import Memory

@@ -14,7 +14,8 @@ from numpy import ndarray
 from scipy.spatial import KDTree
 
 from ovseg3r_core.mapping.edits import Edits
-from ovseg3r_core.mapping.object_map import ObjectMap, Placed
+from ovseg3r_core.mapping.object_map import ObjectMap
+from ovseg3r_core.mapping.objects import Placed
 from ovseg3r_core.mapping.ownership import points_by_owner
 
 _SAME_SHARE = 0.5  # of the points of an object, near another one

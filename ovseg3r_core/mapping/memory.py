@@ -1,6 +1,6 @@
 """What mapping needs beyond the snapshot to go on where it stopped."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from jaxtyping import Int32
@@ -9,8 +9,10 @@ from numpy import ndarray
 from ovseg3r_core.mapping.anchors import no_anchor
 from ovseg3r_core.mapping.edits import Edits
 from ovseg3r_core.mapping.life import Lives
+from ovseg3r_core.mapping.objects import MapObject, Observation
 from ovseg3r_core.mapping.recognition import Recognition
 from ovseg3r_core.mapping.sighting import Sighting
+from ovseg3r_core.types import ObjectRecord
 from ovseg3r_core.views import View
 
 
@@ -33,3 +35,25 @@ class Memory:
     """What the segmenter said of the objects that it found; some of them have no mask."""
     lives: Lives = field(default_factory=Lives)
     """What depth said against objects, and which places they left."""
+
+    def objects(self, structure: Iterable[ObjectRecord]) -> dict[int, MapObject]:
+        """Every object by its id, of those that are gone too: its observations, and what was said of it beside them.
+
+        Args:
+            structure: the records of those that are pieces of walls, floor and ceiling.
+        """
+        objects: dict[int, MapObject] = {}
+        for view, mask, id_ in self.members.tolist():
+            tag, stamp_s = self.views[view].tags[mask], self.views[view].stamp_s
+            shown = Observation(
+                view=view, mask=mask, stamp_s=stamp_s, score=tag.score, label=tag.label, embedding=tag.embedding
+            )
+            objects.setdefault(id_, MapObject(id_)).observations.append(shown)
+        for id_, said in self.recognitions.items():
+            objects.setdefault(id_, MapObject(id_)).recognition = said
+        for id_, obj in objects.items():
+            unknown = Sighting(seen=obj.views, masked=obj.views, overlap=float(obj.views))
+            obj.sighting = self.sightings.get(id_, unknown)
+        for record in structure:
+            objects[record.id].structure = record.label
+        return objects

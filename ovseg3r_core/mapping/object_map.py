@@ -1,13 +1,14 @@
 """The map of objects: masks of one view in, persistent objects out; a second look at all views together.
 
 `associate` places the masks of one new view at once (greedy, live). `adopt` takes over what a look at all views
-together found (`redraw`), while ids stay with the objects that had them. What an operator edited holds through both.
+together found (`redraw`), while ids stay with the objects that had them (`adoption`). What an operator edited holds
+through both.
 
 What depth says of the objects since (`lives.py`) is kept here too: an object that is doubted stays, though its points
 and masks may be lost, until it is met again or removed; one that was removed is no more drawn, but not forgotten.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from functools import reduce
@@ -18,6 +19,7 @@ from jaxtyping import Int32, Int64
 from numpy import ndarray
 
 from ovseg3r_core.language.vocabulary import UNNAMED
+from ovseg3r_core.mapping.adoption import SAME_SHARE, drawn_objects, drawn_owner, inherited_ids, things_alive
 from ovseg3r_core.mapping.anchors import NOTHING, no_anchor
 from ovseg3r_core.mapping.association import NEW, UNCLEAR, match_mask, visible_counts
 from ovseg3r_core.mapping.descriptions import Descriptions
@@ -25,7 +27,7 @@ from ovseg3r_core.mapping.edits import Edits
 from ovseg3r_core.mapping.life import Departure, Life, LifeEvent, Lives, left_before
 from ovseg3r_core.mapping.mapping_config import MappingConfig
 from ovseg3r_core.mapping.memory import Memory
-from ovseg3r_core.mapping.objects import MapObject, Observation, SameName, vote_name
+from ovseg3r_core.mapping.objects import MapObject, Observation, Placed, SameName, vote_name
 from ovseg3r_core.mapping.ownership import NOBODY, Ownership, nearest_points
 from ovseg3r_core.mapping.recognition import Recognition, surer
 from ovseg3r_core.mapping.redraw import Drawing
@@ -34,11 +36,6 @@ from ovseg3r_core.mapping.snapshot import MapSnapshot
 from ovseg3r_core.mapping.structure import NamedBy, Plane, StructureConfig, structure_kinds
 from ovseg3r_core.mapping.watched_points import vanished
 from ovseg3r_core.types import LiftedMask, ObjectRecord, SceneCloud, ViewIncidence
-
-_SAME_SHARE = 0.5  # an object that no mask shows is told by most of its points, having nothing else to be known by
-
-Placed = tuple[int, int]
-"""A mask by its view and its place there."""
 
 NOWHERE: Mapping[Placed, int] = MappingProxyType({})
 
@@ -73,19 +70,7 @@ class ObjectMap:
     def restored(cls, config: MappingConfig, same_name: SameName, snapshot: MapSnapshot, memory: Memory) -> "ObjectMap":
         """The map as it was when it was saved."""
         restored = cls(config, same_name)
-        for view, mask, id_ in memory.members.tolist():
-            tag, stamp_s = memory.views[view].tags[mask], memory.views[view].stamp_s
-            shown = Observation(
-                view=view, mask=mask, stamp_s=stamp_s, score=tag.score, label=tag.label, embedding=tag.embedding
-            )
-            restored.objects.setdefault(id_, MapObject(id_)).observations.append(shown)
-        for id_, said in memory.recognitions.items():
-            restored.objects.setdefault(id_, MapObject(id_)).recognition = said
-        for id_, obj in restored.objects.items():
-            unknown = Sighting(seen=obj.views, masked=obj.views, overlap=float(obj.views))
-            obj.sighting = memory.sightings.get(id_, unknown)
-        for record in snapshot.structure:
-            restored.objects[record.id].structure = record.label
+        restored.objects = memory.objects(snapshot.structure)
         seen = np.zeros(memory.next_id + 1, np.int32)  # the last entry serves -1
         for id_, obj in restored.objects.items():
             seen[id_] = obj.views
@@ -96,9 +81,7 @@ class ObjectMap:
         restored.met_s = {record.id: record.last_seen for record in snapshot.objects}
         restored.departures, restored.lives = memory.lives.departures, dict(memory.lives.doubted)
         for id_, obj in restored.objects.items():
-            left = left_before(memory.lives.departures, id_)
-            obj.past = [o for o in obj.observations if o.view < left]
-            obj.observations = [o for o in obj.observations if o.view >= left]
+            obj.leave(left_before(memory.lives.departures, id_))
         restored.gone = {id_: restored.objects.pop(id_, MapObject(id_)) for id_ in memory.lives.gone}
         return restored
 
@@ -134,7 +117,7 @@ class ObjectMap:
             if object_id == NEW:
                 object_id = self._begin_object(former.get((mask.view, mask.mask)))
             shown[object_id].append(mask)
-            self.objects[object_id].observations.append(_observation(mask, stamp_s))
+            self.objects[object_id].observations.append(Observation.of(mask, stamp_s))
         self.ownership = self.ownership.claim((mask.points, id_) for id_, masks in shown.items() for mask in masks)
         self._count_sightings(before, visible, shown)
         self._apply_cuts()
@@ -158,32 +141,16 @@ class ObjectMap:
             (o.view, o.mask): obj.id for obj in self.objects.values() for o in obj.observations
         }  # a mask of several objects is told by the last
         dead, before = self.dead_masks(), self._unmasked(drawing.cloud, without)
-        ids = self._inherit_ids(drawing, former, before)
-        alive = {
-            g for g, masks in drawing.members.items() if not _mostly(dead, masks)
-        }  # not of what has gone meanwhile
+        alive = things_alive(drawing, dead)  # not of what has gone meanwhile
+        ids = inherited_ids(drawing, former, before, self.edits.united, self._new_id)
         ids = {g: id_ for g, id_ in ids.items() if g in alive and (g in drawing.evident or self.edits.keeps(id_))}
-        known, self.objects = self.objects, {}
-        for g, id_ in ids.items():
-            shown = [_observation(mask, stamps_s[mask.view]) for mask in drawing.members[g]]
-            obj = self.objects.setdefault(id_, MapObject(id_))
-            obj.observations.extend(shown)
-            obj.sighting = obj.sighting.or_better(drawing.sightings[g])
-            said = surer(obj.recognition, drawing.recognised.get(g))
-            obj.recognition = said or (known[id_].recognition if id_ in known else None)
-        for id_, obj in self.objects.items():
-            if id_ in known:
-                obj.past = known[id_].past
-                obj.observations.extend(o for o in known[id_].observations if o.view in without)
-        lookup = np.full(int(drawing.ownership.owner.max(initial=-1)) + 2, NOBODY, np.int32)  # the last serves -1
-        for g, id_ in ids.items():
-            lookup[g] = id_
+        known, self.objects = self.objects, drawn_objects(drawing, ids, self.objects, stamps_s, without)
         newest = self.cloud if len(self.cloud) and not anew else drawing.cloud
         self.cloud, self.anchor = drawing.cloud, drawing.anchor
-        owner = lookup[drawing.ownership.owner]
+        owner = drawn_owner(drawing, ids)
         for id_, points in before.items():
             free = points[owner[points] == NOBODY]
-            if id_ not in self.objects and len(free) >= max(_SAME_SHARE * len(points), self.config.min_points):
+            if id_ not in self.objects and len(free) >= max(SAME_SHARE * len(points), self.config.min_points):
                 owner[free], self.objects[id_] = id_, known[id_]
         self.ownership = Ownership(owner, drawing.ownership.votes)
         self.follow(newest)
@@ -280,38 +247,6 @@ class ObjectMap:
             return {}
         carried = self.ownership.carried_to(self.cloud, cloud, self.config.carry_radius_m)
         return {id_: points for id_, points in carried.points_of.items() if id_ in ids}
-
-    def _inherit_ids(
-        self,
-        drawing: Drawing,
-        old_id: Mapping[tuple[int, int], int],
-        unmasked: Mapping[int, Int64[ndarray, " members"]],
-    ) -> dict[int, int]:
-        """Each group keeps the id that most of its masks had; the larger claim wins where two want one id.
-
-        A group without a mask keeps that of an object without one, where most of the object's points are.
-        """
-        members, owner = drawing.members, drawing.ownership.owner
-        claims = Counter(
-            (group, id_)
-            for group, masks in members.items()
-            for mask in masks
-            if (id_ := old_id.get((mask.view, mask.mask))) is not None
-        )
-        for id_, points in unmasked.items():
-            groups, shared = np.unique(owner[points], return_counts=True)
-            if groups[shared.argmax()] != NOBODY and shared.max() >= _SAME_SHARE * len(points):
-                claims[int(groups[shared.argmax()]), id_] += 1
-        ids: dict[int, int] = {}
-        taken: set[int] = set()
-        for (group, id_), _ in claims.most_common():
-            if group not in ids and (id_ not in taken or id_ in self.edits.united):
-                ids[group] = id_
-                taken.add(id_)
-        for group in members:
-            if group not in ids:
-                ids[group] = self._new_id()
-        return ids
 
     def _begin_object(self, former: int | None) -> int:
         """A new object; under the id of before where a view is placed again."""
@@ -410,19 +345,3 @@ class ObjectMap:
         if record.id not in self.edits.labels:
             return record
         return replace(record, label=self.edits.labels[record.id], score=1.0, name_score=1.0)
-
-
-def _mostly(dead: Set[Placed], masks: Sequence[LiftedMask]) -> bool:
-    """Whether more than half of some masks, of which there may be none, are dead."""
-    return 2 * sum((mask.view, mask.mask) in dead for mask in masks) > len(masks)
-
-
-def _observation(mask: LiftedMask, stamp_s: float) -> Observation:
-    return Observation(
-        view=mask.view,
-        mask=mask.mask,
-        stamp_s=stamp_s,
-        score=mask.score,
-        label=mask.label,
-        embedding=mask.embedding,
-    )

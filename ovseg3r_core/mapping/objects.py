@@ -14,9 +14,12 @@ from ovseg3r_core.geometry import fit_box
 from ovseg3r_core.language.vocabulary import UNNAMED
 from ovseg3r_core.mapping.recognition import Recognition
 from ovseg3r_core.mapping.sighting import Sighting
-from ovseg3r_core.types import ObjectRecord
+from ovseg3r_core.types import LiftedMask, ObjectRecord
 
 SameName = Callable[[str, str], bool]
+
+Placed = tuple[int, int]
+"""A mask by its view and its place there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +49,18 @@ class Observation:
     label: str | None
     embedding: Float32[ndarray, " channels"] | None = None
 
+    @classmethod
+    def of(cls, mask: LiftedMask, stamp_s: float) -> "Observation":
+        """A lifted mask, and when its view was taken."""
+        return cls(
+            view=mask.view,
+            mask=mask.mask,
+            stamp_s=stamp_s,
+            score=mask.score,
+            label=mask.label,
+            embedding=mask.embedding,
+        )
+
 
 @dataclass
 class MapObject:
@@ -70,6 +85,11 @@ class MapObject:
     def views(self) -> int:
         """In how many views it was observed."""
         return len({observation.view for observation in self.observations})
+
+    def leave(self, before_view: int) -> None:
+        """Take the views before one for those of a place that it left."""
+        self.past = [o for o in self.observations if o.view < before_view]
+        self.observations = [o for o in self.observations if o.view >= before_view]
 
     def record(self, xyz_map: Float32[ndarray, "points 3"], config: NamingConfig, same_name: SameName) -> ObjectRecord:
         """The object as readers see it, given the points it owns."""

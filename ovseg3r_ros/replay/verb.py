@@ -1,6 +1,6 @@
 """The verb `replay` of the command line: a bag through the live node, and a verdict as numbers and as an exit code.
 
-As in `ovseg3r_core.cli`, what it needs is imported when it runs.
+As in `ovseg3r_core.commands`, what it needs is imported when it runs.
 """
 
 import math
@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from ovseg3r_core.cli import err, out
+from ovseg3r_core.commands.app import err, out
 
 if TYPE_CHECKING:
     from ovseg3r_core.evaluation.ground_truth import GroundTruth

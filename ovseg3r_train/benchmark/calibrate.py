@@ -17,7 +17,7 @@ import numpy as np
 from rich.table import Table
 
 from ovseg3r_core.atomic import atomic_write, make_folder
-from ovseg3r_core.cli_tables import percent
+from ovseg3r_core.commands.tables import percent
 from ovseg3r_core.language.minilm import MiniLm
 from ovseg3r_core.mapping.queries import QueryEngine
 from ovseg3r_core.mapping.structure import structure_of

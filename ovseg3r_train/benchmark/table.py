@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from rich.table import Table
 
-from ovseg3r_core.cli_tables import percent
+from ovseg3r_core.commands.tables import percent
 from ovseg3r_train.benchmark.cost import Cost
 from ovseg3r_train.benchmark.measures import (
     SIZES,

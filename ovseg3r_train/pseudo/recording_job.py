@@ -139,7 +139,7 @@ def _poses(job: RecordingJob) -> str:
 
 def frame_slice(text: str) -> slice:
     """A:B:STEP as a slice; raises ValueError as `ovseg3r segment --frames` does."""
-    from ovseg3r_core.cli import parse_range
+    from ovseg3r_core.commands.options import parse_range
 
     return parse_range(text)
 

@@ -11,6 +11,7 @@ from PIL import Image
 from ovseg3r_core.language.vocabulary import scannet200_split
 from ovseg3r_core.synthetic.furniture import MissingFurnitureError, furniture_folder
 from ovseg3r_train import cli, home_scenes
+from ovseg3r_train.commands.scenes import sensor_of
 from ovseg3r_train.make_scenes import SceneJob, run_jobs
 from ovseg3r_train.scene_files import load_scene
 from ovseg3r_train.scene_set import SceneSet
@@ -90,7 +91,7 @@ def test_another_sensor_makes_other_scenes_of_the_same_homes(train, boxes, tmp_p
         "test-00000-human100-noise2_jitter0.03_drop0.5-perfect",
         "test-00000-human100-perfect",
     )
-    sensor = cli.sensor_of(2.0, 0.0, 0.03, 0.5)
+    sensor = sensor_of(2.0, 0.0, 0.03, 0.5)
     assert (sensor.depth.scale, sensor.pose.jitter_m, sensor.drop_share) == (2.0, 0.03, 0.5)
 
 

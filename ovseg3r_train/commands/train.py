@@ -1,4 +1,4 @@
-"""The verbs `train` and `ablate` of `ovseg3r-train`: thin shells round the trainer."""
+"""The verbs `train` and `ablate`: one training, and the many that an ablation takes."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
 from ovseg3r_core import shipped
-from ovseg3r_core.cli import err, out
+from ovseg3r_core.commands.app import err, out, say
 from ovseg3r_core.devices import Device, pick_device
 from ovseg3r_core.progress import progress_bar
 
@@ -19,19 +18,6 @@ if TYPE_CHECKING:
     from ovseg3r_core.segmenter.segmenter import Segmenter
     from ovseg3r_train.learning.example import Example, SuperpointKind
     from ovseg3r_train.training.config import TrainConfig
-
-TRAIN_EXAMPLES = (
-    "Examples:\n\n"
-    "  ovseg3r-train train rooms --out run --validation val_rooms --steps 20000\n\n"
-    "  ovseg3r-train train office_labels --out mine --start default --set lessons.pseudo_scenes=4 --steps 2000\n\n"
-    "  ovseg3r-train train rooms --out run --set lessons.views=8 --set size=base\n\n"
-    "  torchrun --nproc-per-node 2 -m ovseg3r_train.cli train rooms --out run"
-)
-ABLATE_EXAMPLES = (
-    "Examples:\n\n"
-    "  ovseg3r-train ablate rooms test_rooms --out ablation --seeds 3\n\n"
-    '  ovseg3r-train ablate rooms test_rooms --out ablation --row full=3 --row "without VIP=3" --side-by-side 6'
-)
 
 Settings = Annotated[
     list[str] | None,
@@ -100,7 +86,7 @@ def train(
     save_segmenter(folder / "segmenter.safetensors", segmenter, card)
     for name, value in metrics.items():
         out.print(f"{name:12} {value:6.1f}")
-    out.print(f"written: {escape(str(folder / 'segmenter.safetensors'))}", highlight=False, soft_wrap=True)
+    say(f"written: {folder / 'segmenter.safetensors'}")
 
 
 def ablate(
@@ -137,7 +123,7 @@ def ablate(
     results = ablation.ablate(jobs, common, material, device=where, side_by_side=side_by_side, workers=workers)
     ablation.write(results, folder)
     out.print(ablation.as_table(results))
-    out.print(f"written: {escape(str(folder))}", highlight=False, soft_wrap=True)
+    say(f"written: {folder}")
 
 
 _MINILM_SOURCE = "minilm-l6-v2"
