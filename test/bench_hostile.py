@@ -19,7 +19,7 @@ from speckled import Shots
 
 from ovseg3r_core.evaluation.trajectory_error import trajectory_error
 from ovseg3r_core.odometry.choice import Recovery, recover
-from ovseg3r_core.odometry.doubts import lost_most_of_the_way, wrong_intrinsics
+from ovseg3r_core.odometry.doubts import doubts_of_images
 from ovseg3r_core.photogrammetry.dense import DenseConfig
 from ovseg3r_core.photogrammetry.from_color import ColorConfig
 from ovseg3r_core.synthetic.render import Renderer
@@ -89,7 +89,7 @@ def verdict(frames: Sequence[Frame], folder: Path, from_color: bool) -> tuple[st
         error = None
     left_out = ", ".join(f"{count} {reason}" for reason, count in found.report["drops"].items())
     depth = f"{found.report['depth_share']:.0%}" if from_color else ""
-    says = " ".join((*lost_most_of_the_way(found.report), *wrong_intrinsics(found.report)))
+    says = " ".join(doubts_of_images(found.report))
     ate = f"{100 * error.ate_m:.1f}" if error else ""
     return f"{len(found.poses)} of {len(frames)}", ate, depth, left_out, says, f"{seconds:.0f}"
 

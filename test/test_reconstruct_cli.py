@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from commands import Command
+from hostile import crossed_by_a_person, renumbered
 from rich.console import Console
 from speckled import Shots, blank, round_the_room, shoot, without_pose_files
 
@@ -102,3 +103,13 @@ def test_a_camera_that_is_lost_most_of_the_way_is_a_warning(ovseg3r: Command, mo
     said = ovseg3r("reconstruct", tmp_path / "anything", "--out", tmp_path / "out")
     assert said.code == 0 and "1 of 6 frames placed; without a pose: 5 lost" in said.out
     assert "lost most of the way" in said.err
+
+
+def test_a_person_who_walks_by_is_a_warning(ovseg3r: Command, monkeypatch, tmp_path: Path):
+    frames = renumbered([shoot(T) for T in round_the_room(6, 0, 22)])
+    crossed, _ = crossed_by_a_person(frames, (0.5, -0.8), (0.9, 0.9))
+    monkeypatch.setattr("ovseg3r_core.sequences.sequence.open_sequence", lambda *_: Shots(crossed, has_poses=False))
+    (tmp_path / "anything").touch()
+    said = ovseg3r("reconstruct", tmp_path / "anything", "--out", tmp_path / "out")
+    assert said.code == 0 and "something moves through the scene" in said.err
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["moving"]["doubtful"]

@@ -59,7 +59,7 @@ def reconstruct(
     was cut goes on where it was when it is started again.
     """
     from ovseg3r_core.odometry.choice import Recovery
-    from ovseg3r_core.odometry.doubts import lost_most_of_the_way, wrong_intrinsics
+    from ovseg3r_core.odometry.doubts import doubts_of_images
     from ovseg3r_core.odometry.run import reconstruct as run_reconstruct
     from ovseg3r_core.perception_config import config_of
     from ovseg3r_core.photogrammetry.from_color import color_config, scale_of
@@ -85,7 +85,7 @@ def reconstruct(
         out.print_json(json.dumps(report))
     else:
         say(reconstruction_text(report, out_dir))
-    for doubt in (*lost_most_of_the_way(report), *wrong_intrinsics(report)):
+    for doubt in doubts_of_images(report):
         warn(doubt)
 
 

@@ -7,8 +7,18 @@ from ovseg3r_core.recovered import Recovered
 
 
 def doubts(found: Recovered) -> tuple[str, ...]:
-    """A sentence each: the camera was lost, its intrinsics look wrong, its unit is not the metre."""
-    return (*lost_most_of_the_way(found.report), *wrong_intrinsics(found.report), *unknown_scale(found))
+    """A sentence each, of everything that is wrong or not known."""
+    return (*doubts_of_images(found.report), *unknown_scale(found))
+
+
+def doubts_of_images(report: Mapping[str, Any]) -> tuple[str, ...]:
+    """What images did not tell well: the camera was lost, intrinsics look wrong, blur, something moves."""
+    return (
+        *lost_most_of_the_way(report),
+        *wrong_intrinsics(report),
+        *motion_blur(report),
+        *something_moves(report),
+    )
 
 
 def lost_most_of_the_way(report: Mapping[str, Any]) -> tuple[str, ...]:
@@ -30,6 +40,30 @@ def wrong_intrinsics(report: Mapping[str, Any]) -> tuple[str, ...]:
     return (
         f"the intrinsics look wrong: the images fit a focal length {report['intrinsics']['focal_told_by_images']:.2f} "
         f"times the one given: {remedy}",
+    )
+
+
+def motion_blur(report: Mapping[str, Any]) -> tuple[str, ...]:
+    """Most images are smeared along the way that the camera moved."""
+    blur = report.get("motion_blur", {})
+    if not blur.get("doubtful", False):
+        return ()
+    return (
+        f"motion blurs {blur['blurred']} of {blur['images']} images, so poses and depth are less exact than they could "
+        "be: move more slowly, or give the camera more light and a shorter exposure",
+    )
+
+
+def something_moves(report: Mapping[str, Any]) -> tuple[str, ...]:
+    """What was a surface is seen through later; not said where wrong intrinsics would look the same."""
+    moving = report.get("moving", {})
+    if not moving.get("doubtful", False) or report.get("intrinsics", {}).get("doubtful", False):
+        return ()
+    or_else = ", or blur has made poses wrong" if report.get("motion_blur", {}).get("doubtful", False) else ""
+    return (
+        f"something moves through the scene{or_else}: {moving['changed']} of {moving['looks']} looks contradict "
+        "others; poses may have followed it, and it is in the map at places where it only was: record without it, or "
+        "leave these frames out",
     )
 
 

@@ -6,18 +6,24 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, UInt8
 from numpy import ndarray
 
 from ovseg3r_core.alignment import upright
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.focal import doubtful
+from ovseg3r_core.motion_blur import MotionBlur, edges_widened, small
 from ovseg3r_core.odometry.focal import focal_told
 from ovseg3r_core.odometry.loops import close_loops
+from ovseg3r_core.odometry.moving import Look, Moving, look_of, what_moves
 from ovseg3r_core.odometry.shape import Shape
 from ovseg3r_core.odometry.tracker import OdometryKeyframe, Tracker, TrackerConfig
 from ovseg3r_core.sequences.sequence import Recording
 from ovseg3r_core.stopwatch import Stopwatch
+from ovseg3r_core.types import RgbdFrame
+
+_BLUR_IMAGES = 200  # of a recording that are looked at for blur, about
+_LOOK_S = 1.0  # a camera that stands still has no new keyframes, and is walked past all the same
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +40,8 @@ class Estimate:
     """Pairs of keyframes that saw the same place and agree."""
     focal_told: float = 1.0
     """What the images say the focal length is over what it was taken to be: 1 where intrinsics are right."""
+    blur: MotionBlur = field(default_factory=MotionBlur)
+    moving: Moving = field(default_factory=Moving)
     drops: Mapping[str, int] = field(default_factory=dict)
     """Frames without a pose, by reason."""
     clock: Stopwatch = field(default_factory=Stopwatch)
@@ -45,6 +53,8 @@ class Estimate:
             "keyframes": self.keyframes,
             "loops": self.loops,
             "intrinsics": {"focal_told_by_images": self.focal_told, "doubtful": doubtful(self.focal_told)},
+            "motion_blur": self.blur.report(),
+            "moving": self.moving.report(),
             "drops": dict(self.drops),
             "seconds": dict(self.clock.seconds),
         }
@@ -59,6 +69,7 @@ def estimate_poses(
         ValueError: no frame has a shape to track by.
     """
     tracker, drops, clock, frames = Tracker(config), Counter[str](), Stopwatch(), 0
+    watch, looks = _BlurWatch(every=max(1, len(recording) // _BLUR_IMAGES)), list[Look]()
     for item in recording.read_unposed():
         frames += 1
         on_frame()
@@ -66,8 +77,13 @@ def estimate_poses(
             drops[item.reason] += 1
             continue
         try:
+            with clock("blur"):
+                watch.see(item)
             with clock("track"):
+                keyframes = len(tracker.keyframes)
                 tracker.track(item)
+            if len(tracker.keyframes) > keyframes or item.stamp_s > looks[-1].stamp_s + _LOOK_S:
+                looks.append(look_of(item.index, item.stamp_s, item))
         except Rejected as rejected:
             drops[rejected.reason] += 1
     if not tracker.tracked:
@@ -76,16 +92,39 @@ def estimate_poses(
         of_keyframes, loops = close_loops(tracker.keyframes)
         told = focal_told([keyframe.features for keyframe in tracker.keyframes])
         T_level_map = level(tracker.keyframes, of_keyframes)
+    poses = {it.index: T_level_map @ of_keyframes[it.keyframe] @ it.T_keyframe_camera for it in tracker.tracked}
+    with clock("moving"):
+        moving = what_moves(looks, poses)
     return Estimate(
-        poses={it.index: T_level_map @ of_keyframes[it.keyframe] @ it.T_keyframe_camera for it in tracker.tracked},
+        poses=poses,
         stamps_s={it.index: it.stamp_s for it in tracker.tracked},
         frames=frames,
         keyframes=len(tracker.keyframes),
         loops=loops,
         focal_told=told,
+        blur=MotionBlur.of(watch.widened),
+        moving=moving,
         drops=drops,
         clock=clock,
     )
+
+
+class _BlurWatch:
+    """Looks at every so many frames, each with the one before it."""
+
+    def __init__(self, every: int) -> None:
+        self._every = every
+        self._seen = 0
+        self._before: UInt8[ndarray, "rows columns"] | None = None
+        self.widened: list[float | None] = []
+
+    def see(self, frame: RgbdFrame) -> None:
+        self._seen += 1
+        asked = self._seen % self._every == 0
+        image = small(frame.color) if asked or (self._seen + 1) % self._every == 0 else None
+        if asked and image is not None and self._before is not None and self._before.shape == image.shape:
+            self.widened.append(edges_widened(self._before, image))
+        self._before = image
 
 
 def level(keyframes: Sequence[OdometryKeyframe], poses: Sequence[Float64[ndarray, "4 4"]]) -> Float64[ndarray, "4 4"]:

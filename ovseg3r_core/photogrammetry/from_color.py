@@ -190,6 +190,7 @@ def _report(
             "focal_told_by_images": model.focal_told,
             "doubtful": doubtful(model.focal_told),
         },
+        "motion_blur": selection.blur.report(),
         "depth_share": share,
         "scale": scale_by,
         "seconds": dict(clock.seconds),

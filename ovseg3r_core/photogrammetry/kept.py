@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ovseg3r_core.atomic import atomic_write
+from ovseg3r_core.motion_blur import MotionBlur
 from ovseg3r_core.outputs import write_json
 from ovseg3r_core.photogrammetry.selection import Selection
 from ovseg3r_core.photogrammetry.sparse import SparseModel
@@ -26,6 +27,7 @@ def save_selection(selection: Selection) -> None:
         "frames": selection.frames,
         "left_out": list(selection.left_out.items()),
         "drops": selection.drops,
+        "blur": asdict(selection.blur),
     }
     write_json(selection.folder / _SELECTION, content)
 
@@ -44,6 +46,7 @@ def load_selection(folder: Path) -> Selection | None:
         frames=content["frames"],
         left_out=dict(content["left_out"]),
         drops=content["drops"],
+        blur=MotionBlur(**content.get("blur", {})),
     )
 
 

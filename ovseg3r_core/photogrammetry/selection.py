@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -13,10 +13,10 @@ from numpy import ndarray
 
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.config import Within, check_ranges
+from ovseg3r_core.motion_blur import WIDTH_PX, MotionBlur, edges_widened
 from ovseg3r_core.sequences.sequence import Recording
 from ovseg3r_core.types import Camera
 
-_WIDTH_PX = 320  # motion is looked for in an image of this size
 _CORNERS = 200
 _FEWEST = 15  # corners that an image has at least, and that are found again to tell a small motion
 
@@ -51,6 +51,8 @@ class Selection:
     """Why a frame was not taken, by its index: `same_view`, `blank` or `other_camera`."""
     drops: dict[str, int]
     """How many were not taken, by reason; those that could not be read as well."""
+    blur: MotionBlur = field(default_factory=MotionBlur)
+    """Of those that were taken, each against the one that was read before it."""
 
     def path(self, index: int) -> Path:
         """Where the image of a frame lies."""
@@ -67,6 +69,7 @@ def select(
     """
     unread, left_out, stamps = Counter[str](), dict[int, str](), dict[int, float]()
     last, first, frames, motion = None, None, 0, config.motion
+    view, widened = None, list[float | None]()
     for item in recording.read_color():
         frames += 1
         on_frame()
@@ -78,7 +81,7 @@ def select(
         if item.color.shape != first.color.shape or item.camera != first.camera:
             left_out[item.index] = "other_camera"
             continue
-        view = _View.of(grey)
+        before, view = view, _View.of(grey)
         if len(view.corners) < _FEWEST:
             left_out[item.index] = "blank"
             continue
@@ -86,6 +89,8 @@ def select(
             left_out[item.index] = "same_view"
             continue
         last, stamps[item.index] = view, item.stamp_s
+        if before is not None:
+            widened.append(edges_widened(before.grey, view.grey))
         cv2.imwrite(str(folder / f"{item.index:06d}.png"), grey, [cv2.IMWRITE_PNG_COMPRESSION, 1])
         if len(stamps) > config.most:
             for index in list(stamps)[1::2]:
@@ -108,6 +113,7 @@ def select(
         frames=frames,
         left_out=left_out,
         drops=drops,
+        blur=MotionBlur.of(widened),
     )
 
 
@@ -120,7 +126,7 @@ class _View:
 
     @classmethod
     def of(cls, grey: UInt8[ndarray, "rows columns"]) -> "_View":
-        scale = _WIDTH_PX / grey.shape[1]
+        scale = WIDTH_PX / grey.shape[1]
         if scale < 1:
             grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         corners = cv2.goodFeaturesToTrack(grey, _CORNERS, 0.01, 5)
