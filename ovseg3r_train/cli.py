@@ -6,7 +6,7 @@ from ovseg3r_train.commands.convert import convert
 from ovseg3r_train.commands.pseudo_label import pseudo_label
 from ovseg3r_train.commands.scenes import scenes
 from ovseg3r_train.commands.show import sheet, show
-from ovseg3r_train.commands.train import ablate, train
+from ovseg3r_train.commands.train import ablate, export, train
 
 app = command_line("Labelled worlds: make them, look at them, and measure methods on them.")
 
@@ -23,6 +23,11 @@ add_verb(
     "ovseg3r-train train office_labels --out mine --start default --set lessons.pseudo_scenes=4 --steps 2000",
     "ovseg3r-train train rooms --out run --set lessons.views=8 --set size=base",
     "torchrun --nproc-per-node 2 -m ovseg3r_train.cli train rooms --out run",
+)
+add_verb(
+    app,
+    export,
+    "ovseg3r-train export run --out weights.safetensors",
 )
 add_verb(
     app,

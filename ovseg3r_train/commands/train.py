@@ -1,4 +1,4 @@
-"""The verbs `train` and `ablate`: one training, and the many that an ablation takes."""
+"""The verbs `train`, `export` and `ablate`: one training, its weights, and the many that an ablation takes."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -87,6 +87,23 @@ def train(
     for name, value in metrics.items():
         out.print(f"{name:12} {value:6.1f}")
     say(f"written: {folder / 'segmenter.safetensors'}")
+
+
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="TRAINING", help="The --out folder of a training.")],
+    out_file: Annotated[Path, typer.Option("--out", metavar="FILE.safetensors", help="The weights go there.")],
+) -> None:
+    """Take the weights out of a training, over or not: for `ovseg3r segment --segmenter FILE`, and for the node.
+
+    They are the mean of the weights where the training was saved last, matrices in half precision. A card of what they
+    learned from, and what they were found to be worth, goes into the file and beside it.
+    """
+    from ovseg3r_core.segmenter.checkpoint import save_segmenter
+    from ovseg3r_train.training.export import exported
+
+    segmenter, card = exported(folder)
+    save_segmenter(out_file, segmenter, card)
+    say(f"written: {out_file}, of step {card.data['step']} of {card.data['settings']['steps']}")
 
 
 def ablate(

@@ -20,7 +20,7 @@ class History:
 
     def __init__(self, folder: Path, step: int = 0) -> None:
         self._path = folder / HISTORY
-        self.rows = [row for row in _read(self._path) if row["step"] <= step]
+        self.rows = [row for row in read_history(folder) if row["step"] <= step]
         with atomic_write(self._path) as part:
             part.write_text("".join(json.dumps(row) + "\n" for row in self.rows), "utf-8")
         self._board = _board(folder, step)
@@ -67,9 +67,9 @@ class History:
             self._board.close()
 
 
-def _read(path: Path) -> list[dict[str, Any]]:
-    """The rows of a history; a last line that a crash cut off is left out."""
-    rows = []
+def read_history(folder: Path) -> list[dict[str, Any]]:
+    """The rows of a training's history; a last line that a crash cut off is left out."""
+    rows, path = [], folder / HISTORY
     if path.is_file():
         for line in path.read_text("utf-8").splitlines():
             try:

@@ -67,10 +67,16 @@ def texts_of(examples: Iterable[Example], folder: Path, encoder: Callable[[], Te
         about = {"names": names, "encoder": made.name, "source": source}
         with atomic_write(path) as part:
             save_file({"texts": rows}, part, metadata={"about": json.dumps(about)})
-    with safe_open(path, framework="pt") as file:
-        about, rows = json.loads(file.metadata()["about"]), file.get_tensor("texts")
-    if missing := sorted(set(names) - set(about["names"])):
+    texts = read_texts(folder)
+    if missing := sorted(set(names) - texts.places.keys()):
         raise ValueError(f"{path} lacks {', '.join(missing[:5])}: it is of other scenes; give another folder")
+    return texts
+
+
+def read_texts(folder: Path) -> Texts:
+    """The vocabulary that lies in a training's folder."""
+    with safe_open(folder / TEXTS, framework="pt") as file:
+        about, rows = json.loads(file.metadata()["about"]), file.get_tensor("texts")
     places = {name: place for place, name in enumerate(about["names"])}
     return Texts(places=places, rows=rows, encoder=EncoderId(name=about["encoder"], source=about["source"]))
 

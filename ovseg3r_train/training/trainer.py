@@ -240,7 +240,9 @@ def _loader(lessons: Lessons, step: int, workers: int) -> DataLoader:
 
 
 def _state(parts: Mapping[str, Any], step: int, config: TrainConfig) -> dict[str, Any]:
-    return {"step": step, "config": asdict(config)} | {name: part.state_dict() for name, part in parts.items()}
+    network = asdict(parts["segmenter"].config)  # for `export`, which knows neither scenes nor the first weights
+    about = {"step": step, "config": asdict(config), "network": network}
+    return about | {name: part.state_dict() for name, part in parts.items()}
 
 
 def _restore(folder: Path, parts: Mapping[str, Any], config: TrainConfig) -> int:

@@ -148,7 +148,9 @@ def test_what_the_user_can_mend_is_one_line_and_exit_code_2(train, tmp_path, arg
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("verb", ["scenes", "sheet", "show", "evaluate", "calibrate", "convert"])
+@pytest.mark.parametrize(
+    "verb", ["scenes", "sheet", "show", "evaluate", "calibrate", "convert", "train", "export", "ablate"]
+)
 def test_every_verb_explains_itself_with_examples(train, verb):
     said = train(verb, "--help")
     assert said.code == 0

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,8 +18,10 @@ from ovseg3r_train.learning.losses import Losses
 from ovseg3r_train.learning.targets import NOT_ASKED
 from ovseg3r_train.scene import NO_INSTANCE
 from ovseg3r_train.training.augment import NO_CHANGE, AugmentConfig, augmented, bend
-from ovseg3r_train.training.history import History
+from ovseg3r_train.training.export import exported
+from ovseg3r_train.training.history import HISTORY, History
 from ovseg3r_train.training.lessons import Lessons, by_video, cut_to
+from ovseg3r_train.training.prepare import texts_of
 from ovseg3r_train.training.state import STATE, load_state
 from ovseg3r_train.training.trainer import Run, _rate, halve_backbone, train
 
@@ -48,6 +51,24 @@ def test_a_training_that_was_stopped_twice_ends_at_the_same_weights(tmp_path: Pa
     assert load_state(tmp_path / "stopped")["step"] == 2
     rest, told = learn(tmp_path / "stopped")
     assert len(told) == 2 and same(whole, rest)
+
+
+def test_the_weights_of_a_training_that_was_stopped_are_taken_out_with_what_is_known_of_them(tmp_path: Path) -> None:
+    stopped, _ = learn(tmp_path, seconds=0.0)
+    encoder = SimpleNamespace(name=TEXTS.encoder.name, embed=lambda names: np.zeros((len(names), 16), np.float32))
+    texts_of(SCENES, tmp_path, lambda: encoder, TEXTS.encoder.source)
+    segmenter, card = exported(tmp_path)
+    assert same(segmenter, stopped) and not segmenter.training
+    assert (card.data["step"], card.encoder, card.config) == (1, TEXTS.encoder, stopped.config)
+    assert card.metrics == {}
+    with (tmp_path / HISTORY).open("a") as file:
+        file.write('{"step": 1, "val/ap": 12.5}\n{"step": 9, "val/ap": 50.0}\n')
+    assert exported(tmp_path)[1].metrics == {"ap": 12.5, "validated_at_step": 1}
+
+
+def test_nothing_is_taken_out_of_a_folder_without_a_training(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=f"no {STATE} in"):
+        exported(tmp_path)
 
 
 def test_it_learns(tmp_path: Path) -> None:
