@@ -91,6 +91,38 @@ class Evidence:
 
 
 @dataclass(frozen=True)
+class Candidates:
+    """Sets of points that may be things, and how the views meet them."""
+
+    covers: sparse.csr_array
+    """(candidates, points)."""
+    named: Bool[ndarray, " candidates"]
+    """Those that a detector has named."""
+    seen: sparse.csr_array
+    """(candidates, views): points of the candidate that the view sees."""
+    shared: sparse.csr_array
+    """(candidates, masks): points of the candidate that the mask covers."""
+
+    @classmethod
+    def of(cls, covers: sparse.csr_array, named: Bool[ndarray, " candidates"], evidence: Evidence) -> "Candidates":
+        """Count the points that views and masks share with each."""
+        return cls(covers, named, covers @ evidence.seen_by, covers @ evidence.masked_by)
+
+    def joined(self, group: Int64[ndarray, " candidates"], evidence: Evidence) -> "Candidates":
+        """One candidate a group. Those that stay alone are not counted anew: late rounds join a few of thousands."""
+        covers, named = _pool(group, self.covers), np.bincount(group, weights=self.named) > 0
+        several = np.bincount(group) > 1
+        new = Candidates.of(covers[several], named[several], evidence)
+        kept = np.flatnonzero(~several[group])
+        order = np.argsort(np.concatenate([group[kept], np.flatnonzero(several)]))
+
+        def rows(old: sparse.csr_array, counted: sparse.csr_array) -> sparse.csr_array:
+            return sparse.csr_array(sparse.vstack([old[kept], counted], format="csr"))[order]
+
+        return Candidates(covers, named, rows(self.seen, new.seen), rows(self.shared, new.shared))
+
+
+@dataclass(frozen=True)
 class _Looks:
     """An entry for each candidate and view that sees a point of it, sorted."""
 
@@ -102,8 +134,8 @@ class _Looks:
     views: int
 
     @classmethod
-    def of(cls, covers: sparse.csr_array, seen_by: sparse.csr_array) -> "_Looks":
-        seen = sparse.coo_array(covers @ seen_by)
+    def of(cls, candidates: Candidates) -> "_Looks":
+        seen = sparse.coo_array(candidates.seen)
         assert seen.shape is not None
         views = int(seen.shape[1])
         key = seen.row.astype(np.int64) * views + seen.col
@@ -150,7 +182,7 @@ def cluster_masks(
     if not masks:
         return np.empty(0, dtype=np.int64)
     evidence = Evidence.of(masks, seen, points)
-    opinions = ask_views(evidence, evidence.masks, evidence.named, config)
+    opinions = ask_views(evidence, Candidates.of(evidence.masks, evidence.named, evidence), config)
     whole = opinions.split <= config.max_split * np.maximum(opinions.views.sum(axis=1), 1)
     evidence = evidence.only(whole)
     agreed = _merge_by_agreement(evidence, config)
@@ -159,18 +191,11 @@ def cluster_masks(
     return cluster
 
 
-def ask_views(
-    evidence: Evidence, covers: sparse.csr_array, named: Bool[ndarray, " candidates"], config: ConsensusConfig
-) -> Opinions:
-    """Let every view judge every candidate, a set of points: no opinion, held by one of its masks, or split.
-
-    Args:
-        covers: (candidates, points).
-        named: the candidates that a detector has named.
-    """
-    size, mask_size = covers.sum(axis=1), evidence.masks.sum(axis=1)
-    looks = _Looks.of(covers, evidence.seen_by)
-    shared = sparse.coo_array(covers @ evidence.masked_by)
+def ask_views(evidence: Evidence, candidates: Candidates, config: ConsensusConfig) -> Opinions:
+    """Let every view judge every candidate: no opinion, held by one of its masks, or split."""
+    named, size, mask_size = candidates.named, candidates.covers.sum(axis=1), evidence.masks.sum(axis=1)
+    looks = _Looks.of(candidates)
+    shared = sparse.coo_array(candidates.shared)
     row, mask = shared.row.astype(np.int64), shared.col
     look = looks.find(row, evidence.view_of[mask])
     masked = looks.sum(look, shared.data)  # points of the candidate that masks of the view cover
@@ -199,15 +224,15 @@ def _merge_by_agreement(evidence: Evidence, config: ConsensusConfig) -> Int64[nd
     that a larger thing seems to hold, cannot chain its own thing to the larger one.
     """
     cluster = np.arange(len(evidence.named))
-    covers, named = evidence.masks, evidence.named
+    candidates = Candidates.of(evidence.masks, evidence.named, evidence)
     while True:
-        i, j, agreeing, observing = _pair_votes(ask_views(evidence, covers, named, config))
+        i, j, agreeing, observing = _pair_votes(ask_views(evidence, candidates, config))
         agree = agreeing >= config.min_agreement * observing
-        i, j = _surest_partners(i[agree], j[agree], surely(agreeing[agree], observing[agree]), len(named))
+        i, j = _surest_partners(i[agree], j[agree], surely(agreeing[agree], observing[agree]), len(candidates.named))
         if not len(i):
             return cluster
-        group = _join(i, j, len(named))
-        covers, named = _pool(group, covers), np.bincount(group, weights=named) > 0
+        group = _join(i, j, len(candidates.named))
+        candidates = candidates.joined(group, evidence)
         cluster = group[cluster]
 
 

@@ -6,12 +6,14 @@ of a second in one room, and neither a question nor an image would be taken mean
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import no_type_check
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int32, Int64
 from numpy import ndarray
 
 from ovseg3r_core.cloud_blocks import CloudBlocks
+from ovseg3r_core.compiled import compiled
 from ovseg3r_core.geometry import voxel_keys
 from ovseg3r_core.packing import STEPS, pack, unpack
 from ovseg3r_core.types import SceneCloud
@@ -63,9 +65,20 @@ class VoxelBlocks:
         Args:
             voxel: (x, y, z) from the corner of the block; may lie up to one block outside.
         """
-        step, inside = np.divmod(voxel, self.side)
-        other = self.neighbours[block, (step + 1) @ np.array([9, 3, 1])]
-        return (other * self.side**3) + inside @ np.array([1, self.side, self.side**2]), other >= 0
+        index = np.empty(len(block), np.int64)
+        _find(self.neighbours, block, np.ascontiguousarray(voxel), self.side, index)
+        return index, index >= 0
+
+
+@compiled
+@no_type_check
+def _find(neighbours, block, voxel, side, index):
+    """Flat indices of voxels, -1 for one that is not there; in numpy half of the time that a surface takes to read."""
+    for i in range(len(block)):
+        x, y, z = voxel[i]
+        step = 9 * (x // side + 1) + 3 * (y // side + 1) + (z // side + 1)
+        other = neighbours[block[i], step]
+        index[i] = other * side**3 + x % side + side * (y % side) + side**2 * (z % side) if other >= 0 else -1
 
 
 def extract_cloud(blocks: VoxelBlocks) -> SceneCloud:
