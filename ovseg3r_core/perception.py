@@ -29,17 +29,18 @@ from ovseg3r_core.mapping.explained import explained_pixels
 from ovseg3r_core.mapping.fusion import Segmented
 from ovseg3r_core.mapping.instances import FindsInstances, without_structure
 from ovseg3r_core.mapping.life import Departure, LifeEvent
-from ovseg3r_core.mapping.lives import remember, reunite, shown_in_place, watched_of, watched_things, witness
+from ovseg3r_core.mapping.lives import remember, reunite, shown_in_place, witness
 from ovseg3r_core.mapping.memory import Memory
 from ovseg3r_core.mapping.object_map import NOWHERE, ObjectMap, Placed
 from ovseg3r_core.mapping.objects import MapObject, SameName
 from ovseg3r_core.mapping.operator import Operation
 from ovseg3r_core.mapping.reanchoring import Reanchored, reanchor
 from ovseg3r_core.mapping.redraw import redraw
-from ovseg3r_core.mapping.snapshot import MapSnapshot, ObjectEmbeddings
-from ovseg3r_core.mapping.structure import Plane, structure_of, up_of
+from ovseg3r_core.mapping.snapshot import MapSnapshot
+from ovseg3r_core.mapping.structure import Plane, structure_of
+from ovseg3r_core.mapping.take_snapshot import take_snapshot
 from ovseg3r_core.masks.proposer import EmbedsMasks, MaskProposer
-from ovseg3r_core.odometry.pose_check import slip_m
+from ovseg3r_core.odometry.pose_check import slip_of_nearest
 from ovseg3r_core.perception_config import PerceptionConfig
 from ovseg3r_core.pose_correction import CorrectionLog, PoseCorrection, distances, motion
 from ovseg3r_core.reconstruction.incidence import Incidence, see_points
@@ -49,10 +50,10 @@ from ovseg3r_core.reconstruction.tsdf import TsdfVolume
 from ovseg3r_core.stopwatch import Stopwatch
 from ovseg3r_core.types import Frame, LiftedMask, SceneCloud
 from ovseg3r_core.views import View
+from ovseg3r_core.watch import Watch
 
 logger = logging.getLogger(__name__)
 
-_GROWN = 1.1  # of a map: what stands for all that is no object is chosen anew
 _LOGGED_OF_EACH_REASON = 3  # a recording with a thousand bad poses is told three times, and counted
 
 
@@ -292,36 +293,12 @@ class Perception:
     def snapshot(self) -> MapSnapshot:
         """The map as it is now; nothing that happens later changes it."""
         with self._map:
-            objects = self.objects
-            records = objects.records()
-            structure = {id_ for id_, obj in objects.objects.items() if obj.structure}
-            things = tuple(record for record in records if record.id not in structure)
-            return MapSnapshot(
-                map_frame=self.map_frame,
-                map_id=self.map_id,
-                cloud=objects.cloud,
-                owner=objects.ownership.owner,
-                objects=things,
-                structure=tuple(record for record in records if record.id in structure),
-                removed=objects.removed(),
-                up=tuple(self._up().tolist()),
-                views=len(self.views),
-                embeddings=self._embeddings([record.id for record in things]),
-            )
+            return take_snapshot(self.objects, self.views, self.encoder, map_frame=self.map_frame, map_id=self.map_id)
 
     def memory(self) -> Memory:
         """What mapping needs beyond the snapshot to go on."""
         with self._map:
-            return Memory(
-                views=tuple(self.views),
-                members=self.objects.members(),
-                anchor=self.objects.anchor,
-                next_id=self.objects.next_id,
-                edits=self.objects.edits,
-                sightings=self.objects.sightings(),
-                recognitions=self.objects.recognitions(),
-                lives=self.objects.saved_lives(),
-            )
+            return Memory.of(self.objects, self.views)
 
     def state(self) -> tuple[MapSnapshot, Memory]:
         """The map and what mapping needs beyond it, both of one moment."""
@@ -342,21 +319,18 @@ class Perception:
         self.views: list[View] = []
         self._lifted = LiftedViews()
         self._refined_views = 0
-        self._watched, self._watched_of_points = watched_of(self.objects, self.config.life), 0
-        self._watched_s: dict[str, float] = {}
+        self._watch = Watch(self.objects, self.config.life)
         self._settling = False  # from a correction to the next look at all views
         self.segmented: Segmented | Rejected | None = None
         """What the segmenter said in the last look at all views, or why it could not; None without one."""
 
     def _witness(self, frame: Frame) -> None:
         """Ask a frame now and then which objects it meets and which it sees through, and forget what has gone."""
-        since_s = frame.stamp_s - self._watched_s.get(frame.sensor, -np.inf)
-        if 0 <= since_s < self.config.life.evidence.every_s:  # less than 0 where the clock jumped back
+        if not self._watch.is_due(frame, self.config.life.evidence.every_s):
             return
-        self._watched_s[frame.sensor] = frame.stamp_s
         with self.clock("witness"):
             with self._map:
-                objects, watched = self.objects, self._watched
+                objects, watched = self.objects, self._watch.watched
             said = verdicts(watched, frame, self.config.life.evidence)
             gone = [id_ for id_, verdict in said.items() if verdict == "gone"]
             if gone and self._looked_beside(frame, objects, gone):
@@ -366,18 +340,13 @@ class Perception:
                     left = witness(objects, said, frame.stamp_s, len(self.views), self.config.life)
                     self._surface.forget(left, objects.cloud, before_view=len(self.views))
                     if gone:
-                        self._watched = watched_of(objects, self.config.life)
+                        self._watch.renew(objects, self.config.life)
 
     def _looked_beside(self, frame: Frame, objects: ObjectMap, gone: Sequence[int]) -> bool:
         """Whether a frame sees through things because its pose is wrong, by the nearest view that showed one there."""
         with self._map:
             shown = shown_in_place(objects, gone, self.views)
-        if not shown:
-            return False
-        poses = np.array([view.T_map_camera for view, _ in shown])
-        shift_m, turn_rad = distances(np.broadcast_to(frame.T_map_camera, poses.shape), poses)
-        view, centre = shown[int((shift_m + turn_rad).argmin())]
-        return slip_m(frame, view.open(), centre) > self.config.life.evidence.max_slip_m
+        return bool(shown) and slip_of_nearest(frame, shown) > self.config.life.evidence.max_slip_m
 
     def _make_room(self) -> None:
         """Let go of the images of keyframes beyond the budget."""
@@ -387,17 +356,9 @@ class Perception:
             self.views[spare.index] = spare.retired()
 
     def _remember(self, *, little_changed: bool = False) -> None:
-        """Note where the objects are now, and watch them.
-
-        Args:
-            little_changed: what is about the objects is watched as before, until the map has grown by a tenth.
-        """
+        """Note where the objects are now, and watch them."""
         remember(self.objects, self.config.life)
-        if little_changed and len(self.objects.cloud) < _GROWN * self._watched_of_points:
-            self._watched = self._watched.with_things(watched_things(self.objects))
-        else:
-            self._watched = watched_of(self.objects, self.config.life)
-            self._watched_of_points = len(self.objects.cloud)
+        self._watch.renew(self.objects, self.config.life, little_changed=little_changed)
 
     def _explained(self, keyframe: Frame, objects: ObjectMap) -> Bool[ndarray, "height width"]:
         """The pixels of a keyframe that show what the map knows well already.
@@ -501,14 +462,3 @@ class Perception:
         with self.clock("associate"):
             self.objects.associate(lifted, seen, view.stamp_s, former)
             self.objects.anchor = anchored(self.objects.anchor, view.index, seen.points)
-
-    def _embeddings(self, ids: list[int]) -> ObjectEmbeddings | None:
-        found = {id_: row for id_ in ids if (row := self.objects.objects[id_].embedding()) is not None}
-        if self.encoder is None or not found:
-            return None
-        return ObjectEmbeddings(
-            encoder=self.encoder, ids=np.array(list(found), np.int32), vectors=np.stack(list(found.values()))
-        )
-
-    def _up(self) -> Float64[ndarray, "3"]:
-        return up_of(self.objects.cloud, [view.T_map_camera for view in self.views])

@@ -1,7 +1,8 @@
 """What mapping needs beyond the snapshot to go on where it stopped."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from jaxtyping import Int32
 from numpy import ndarray
@@ -14,6 +15,9 @@ from ovseg3r_core.mapping.recognition import Recognition
 from ovseg3r_core.mapping.sighting import Sighting
 from ovseg3r_core.types import ObjectRecord
 from ovseg3r_core.views import View
+
+if TYPE_CHECKING:
+    from ovseg3r_core.mapping.object_map import ObjectMap
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +39,20 @@ class Memory:
     """What the segmenter said of the objects that it found; some of them have no mask."""
     lives: Lives = field(default_factory=Lives)
     """What depth said against objects, and which places they left."""
+
+    @classmethod
+    def of(cls, objects: "ObjectMap", views: Sequence[View]) -> "Memory":
+        """What a map knows now; later views and edits change nothing of it."""
+        return cls(
+            views=tuple(views),
+            members=objects.members(),
+            anchor=objects.anchor,
+            next_id=objects.next_id,
+            edits=objects.edits,
+            sightings=objects.sightings(),
+            recognitions=objects.recognitions(),
+            lives=objects.saved_lives(),
+        )
 
     def objects(self, structure: Iterable[ObjectRecord]) -> dict[int, MapObject]:
         """Every object by its id, of those that are gone too: its observations, and what was said of it beside them.
