@@ -6,7 +6,9 @@ and backward, and ends with exit code 1 where a bound is broken.
 
 import argparse
 import sys
+import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +27,8 @@ from ovseg3r_core.types import SceneCloud
 BOUNDS = {torch.float32: 1e-5, torch.float16: 1e-3, torch.bfloat16: 8e-3}
 """Relative to the twin in float64, which gets the same rounded operands: the halves' are a few roundings of results."""
 SPCONV_FACTOR = 5  # it sums half precision in half precision
+BESIDE = (60_000, 45_000, 30_000, 20_000, 12_000, 8_000)
+"""Voxels of the scenes that are segmented beside another thread: a graph each."""
 broken = 0
 
 
@@ -123,6 +127,42 @@ def check_engine(cloud: SceneCloud, superpoints: int) -> None:
     hold("another scene in the batch, masks", apart(together.mask_logits[:1, :rows, :rows], alone.mask_logits), 1e-5)
 
 
+@torch.inference_mode()
+def check_beside(cloud: SceneCloud, superpoints: int) -> None:
+    """Graphs are captured while another thread takes memory of the GPU and waits for it, as SAM does in a live map."""
+    net = build_segmenter(base_config()).to("cuda")
+    texts = torch.nn.functional.normalize(torch.randn(50, 384, device="cuda"), dim=1)
+    batches = [make_batch(make_cloud([cloud], size), superpoints).to("cuda") for size in BESIDE]
+    alone, beside = SegmenterEngine(net), SegmenterEngine(net)
+    expected, over, uses = [alone(batch, texts).score for batch in batches], threading.Event(), Counter[str]()
+
+    def use() -> None:
+        """No random numbers: torch's generator of a GPU belongs to the capture while there is one."""
+        while not over.is_set():
+            try:
+                size = 512 + 64 * (uses["well"] % 32)
+                square = torch.full((size, size), 0.5, device="cuda")
+                (square @ square).sum().cpu()
+                uses["well"] += 1
+            except RuntimeError as error:
+                CONSOLE.print(f"beside a capture: {error!s:.200}")
+                uses["failed"] += 1
+                over.wait(0.01)
+
+    thread = threading.Thread(target=use)
+    thread.start()
+    try:
+        differ = max(
+            float((beside(batch, texts).score - score).abs().max())
+            for batch, score in zip(batches, expected, strict=True)
+        )
+    finally:
+        over.set()
+        thread.join()
+    hold(f"{len(batches)} graphs captured beside {uses['well']} uses of another thread", differ, 0.0)
+    hold("of which failed", uses["failed"], 0)
+
+
 def shuffled(batch: Batch, order: Tensor) -> Batch:
     """The same points in another order."""
     return replace(batch, xyz=batch.xyz[order], features=batch.features[order], superpoint=batch.superpoint[order])
@@ -136,6 +176,7 @@ def main() -> None:
     cloud = make_cloud(load_clouds(options.scenes), options.voxels)
     check_convolutions(make_batch(cloud, 700).to("cuda"))
     check_engine(cloud, 700)
+    check_beside(cloud, 700)
     sys.exit(bool(broken))
 
 
