@@ -80,9 +80,16 @@ class System:
 
     def __init__(self, node: Node, settings: Settings, masks: BuildMasks) -> None:
         self._node, self._settings = node, settings
-        config = settings.node
-        vocabulary, device = load_vocabulary(config.vocabulary), pick_device(config.device, "device")
-        self._encoder = encoder = MiniLmAside()  # the first: a process that starts while all else is loaded
+        vocabulary, device = load_vocabulary(settings.node.vocabulary), pick_device(settings.node.device, "device")
+        self._encoder = MiniLmAside()  # the first: a process that starts while all else is loaded
+        try:
+            self._build(masks, vocabulary, device)
+        except BaseException:
+            self._encoder.close()  # else it waits for questions until the node ends
+            raise
+
+    def _build(self, masks: BuildMasks, vocabulary: Vocabulary, device: str) -> None:
+        node, settings, config, encoder = self._node, self._settings, self._settings.node, self._encoder
         with ThreadPoolExecutor(1, initializer=step_back, initargs=(_NETWORK_NICENESS,)) as loader:
             proposer = loader.submit(masks, config, vocabulary).result()
         perception = Perception(

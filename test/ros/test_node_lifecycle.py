@@ -3,6 +3,7 @@
 import os
 import signal
 
+import psutil
 import pytest
 from harness_domain import CHECKOUT
 from harness_perception import ACTIVATE, ACTIVE, CONFIGURE, DEACTIVATE, INACTIVE, UNCONFIGURED, Perception
@@ -68,6 +69,7 @@ def test_what_cannot_be_configured_is_said_and_the_node_stays_up(robot: Robot, n
     assert not node.change(CONFIGURE)
     program.wait_for_line(says, timeout_s=5)
     assert node.state() == UNCONFIGURED
+    assert not psutil.Process(program.pid).children(), "what was started for it goes with it"
     assert not program.log.holding("Traceback")
 
 
