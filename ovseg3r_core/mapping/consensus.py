@@ -108,6 +108,11 @@ class Candidates:
         """Count the points that views and masks share with each."""
         return cls(covers, named, covers @ evidence.seen_by, covers @ evidence.masked_by)
 
+    def of_masks(self, which: Bool[ndarray, " masks"]) -> "Candidates":
+        """Some of the candidates that are a mask each, met by these masks alone."""
+        shared = sparse.csr_array(self.shared[which][:, which])
+        return Candidates(self.covers[which], self.named[which], self.seen[which], shared)
+
     def joined(self, group: Int64[ndarray, " candidates"], evidence: Evidence) -> "Candidates":
         """One candidate a group. Those that stay alone are not counted anew: late rounds join a few of thousands."""
         covers, named = _pool(group, self.covers), np.bincount(group, weights=self.named) > 0
@@ -182,10 +187,11 @@ def cluster_masks(
     if not masks:
         return np.empty(0, dtype=np.int64)
     evidence = Evidence.of(masks, seen, points)
-    opinions = ask_views(evidence, Candidates.of(evidence.masks, evidence.named, evidence), config)
+    candidates = Candidates.of(evidence.masks, evidence.named, evidence)
+    opinions = ask_views(evidence, candidates, config)
     whole = opinions.split <= config.max_split * np.maximum(opinions.views.sum(axis=1), 1)
-    evidence = evidence.only(whole)
-    agreed = _merge_by_agreement(evidence, config)
+    evidence, candidates = evidence.only(whole), candidates.of_masks(whole)
+    agreed = _merge_by_agreement(evidence, candidates, config)
     cluster = np.full(len(masks), -1, dtype=np.int64)
     cluster[whole] = _merge_same_extent(agreed, evidence.masks, config.min_same_extent)
     return cluster
@@ -217,14 +223,15 @@ def ask_views(evidence: Evidence, candidates: Candidates, config: ConsensusConfi
     return Opinions(views=views, held_by=held_by, split=looks.per_candidate(split & ~forgiven, len(size)))
 
 
-def _merge_by_agreement(evidence: Evidence, config: ConsensusConfig) -> Int64[ndarray, " masks"]:
+def _merge_by_agreement(
+    evidence: Evidence, candidates: Candidates, config: ConsensusConfig
+) -> Int64[ndarray, " masks"]:
     """Merge, round by round, the candidates that are each other's surest partner.
 
     After each round the views judge what was merged anew, as one thing. So a single mask that is cut short, and
     that a larger thing seems to hold, cannot chain its own thing to the larger one.
     """
     cluster = np.arange(len(evidence.named))
-    candidates = Candidates.of(evidence.masks, evidence.named, evidence)
     while True:
         i, j, agreeing, observing = _pair_votes(ask_views(evidence, candidates, config))
         agree = agreeing >= config.min_agreement * observing
