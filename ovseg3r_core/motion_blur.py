@@ -13,8 +13,6 @@ import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 from numpy import ndarray
 
-WIDTH_PX = 320
-"""Images are looked at in this size."""
 _FINE_PX, _COARSE_PX = 2.0, 24.0
 _FACES = 0.75  # squared cosine between gradient and direction: within 30 degrees of it
 _SMOOTH_PX = 2.0  # gradients are asked for where they point on this scale: noise points anywhere
@@ -51,18 +49,11 @@ class MotionBlur:
         return {"images": self.images, "blurred": self.blurred, "edges_wider": self.wider, "doubtful": doubtful}
 
 
-def small(color: UInt8[ndarray, "height width 3"]) -> UInt8[ndarray, "rows columns"]:
-    """A grey image in the size that is looked at."""
-    grey = cv2.cvtColor(color, cv2.COLOR_RGB2GRAY)
-    scale = WIDTH_PX / grey.shape[1]
-    return cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else grey
-
-
 def edges_widened(before: UInt8[ndarray, "rows columns"], image: UInt8[ndarray, "rows columns"]) -> float | None:
     """How many times wider edges are along the motion than across it: about 1 where the image is sharp.
 
     Args:
-        before: the image before it; both `small`.
+        before: the image before it; both `small_image.small`.
 
     Returns:
         None where it cannot be told: one repeats the other, or has too few edges that face either way.

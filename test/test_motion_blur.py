@@ -6,7 +6,8 @@ import pytest
 from jaxtyping import UInt8
 from numpy import ndarray
 
-from ovseg3r_core.motion_blur import MotionBlur, edges_widened, small
+from ovseg3r_core.motion_blur import MotionBlur, edges_widened
+from ovseg3r_core.small_image import grey_of
 
 TILES = cv2.resize(np.random.default_rng(0).integers(0, 255, (40, 60), np.uint8), None, fx=12, fy=12, interpolation=0)
 
@@ -51,5 +52,5 @@ def test_a_recording_is_doubted_where_most_images_are_smeared_and_a_few_do_not_d
 
 
 def test_images_are_looked_at_in_one_size():
-    assert small(np.zeros((480, 640, 3), np.uint8)).shape == (240, 320)
-    assert small(np.zeros((120, 160, 3), np.uint8)).shape == (120, 160)
+    assert grey_of(np.zeros((480, 640, 3), np.uint8)).shape == (240, 320)
+    assert grey_of(np.zeros((120, 160, 3), np.uint8)).shape == (120, 160)

@@ -67,13 +67,14 @@ def reconstruct(
     from ovseg3r_core.sequences.identity import identity
     from ovseg3r_core.sequences.sequence import open_sequence
 
-    source = open_sequence(sequence, format, parse_range(frames))
+    part = parse_range(frames)
+    source = open_sequence(sequence, format, part)
     from_color = source_of is From.colour or (source_of is From.auto and not source.has_depth)
     if not from_color and any(it is not None for it in (scale, camera_height, scale_from)):
         raise ValueError("depth tells the scale: --scale, --camera-height and --scale-from are for --from colour")
     recovery = Recovery(
         folder=out_dir,
-        identity=identity(sequence, format, parse_range(frames), out_dir),
+        identity=identity(sequence, format, part, out_dir),
         scale=scale_of(source, metres_per_unit=scale, camera_height_m=camera_height, positions_from=scale_from),
         color=color_config(threads),
         device=pick_device(device.value, "--device"),

@@ -96,11 +96,12 @@ def segment(
     names = load_vocabulary(vocabulary)
     asked = names.names if vocabulary else None
 
-    recording = open_sequence(sequence, format, parse_range(frames))
+    part = parse_range(frames)
+    recording = open_sequence(sequence, format, part)
     where = pick_device(device.value, "--device")
     recovery = Recovery(
         folder=out_dir / "reconstruction",
-        identity=identity(sequence, format, parse_range(frames), out_dir),
+        identity=identity(sequence, format, part, out_dir),
         device=where,
     )
     placed = with_poses(recording, poses, err, recovery)

@@ -12,13 +12,14 @@ from numpy import ndarray
 from ovseg3r_core.alignment import upright
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.focal import doubtful
-from ovseg3r_core.motion_blur import MotionBlur, edges_widened, small
+from ovseg3r_core.motion_blur import MotionBlur, edges_widened
 from ovseg3r_core.odometry.focal import focal_told
 from ovseg3r_core.odometry.loops import close_loops
 from ovseg3r_core.odometry.moving import Look, Moving, look_of, what_moves
 from ovseg3r_core.odometry.shape import Shape
 from ovseg3r_core.odometry.tracker import OdometryKeyframe, Tracker, TrackerConfig
 from ovseg3r_core.sequences.sequence import Recording
+from ovseg3r_core.small_image import grey_of
 from ovseg3r_core.stopwatch import Stopwatch
 from ovseg3r_core.types import RgbdFrame
 
@@ -121,7 +122,7 @@ class _BlurWatch:
     def see(self, frame: RgbdFrame) -> None:
         self._seen += 1
         asked = self._seen % self._every == 0
-        image = small(frame.color) if asked or (self._seen + 1) % self._every == 0 else None
+        image = grey_of(frame.color) if asked or (self._seen + 1) % self._every == 0 else None
         if asked and image is not None and self._before is not None and self._before.shape == image.shape:
             self.widened.append(edges_widened(self._before, image))
         self._before = image

@@ -13,8 +13,9 @@ from numpy import ndarray
 
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.config import Within, check_ranges
-from ovseg3r_core.motion_blur import WIDTH_PX, MotionBlur, edges_widened
+from ovseg3r_core.motion_blur import MotionBlur, edges_widened
 from ovseg3r_core.sequences.sequence import Recording
+from ovseg3r_core.small_image import small
 from ovseg3r_core.types import Camera
 
 _CORNERS = 200
@@ -126,9 +127,7 @@ class _View:
 
     @classmethod
     def of(cls, grey: UInt8[ndarray, "rows columns"]) -> "_View":
-        scale = WIDTH_PX / grey.shape[1]
-        if scale < 1:
-            grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        grey = small(grey)
         corners = cv2.goodFeaturesToTrack(grey, _CORNERS, 0.01, 5)
         # The threshold above is relative to the best corner: in an image of nothing that is noise.
         if corners is None or cv2.Laplacian(grey, cv2.CV_32F).std() < 1.0:

@@ -11,9 +11,8 @@ from numpy import ndarray
 
 from ovseg3r_core.config import Within, check_ranges
 from ovseg3r_core.geometry import invert, rotation_angle
+from ovseg3r_core.small_image import grey_of
 from ovseg3r_core.types import Frame
-
-_SHARPNESS_WIDTH_PX = 320  # blur that is gone at this width does not hurt a mask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +65,4 @@ class KeyframeSelector:
 
 def laplacian_variance(frame: Frame) -> float:
     """Sharpness of the image: the variance of its Laplacian at a small size; motion blur lowers it."""
-    grey = cv2.cvtColor(frame.color, cv2.COLOR_RGB2GRAY)
-    scale = _SHARPNESS_WIDTH_PX / grey.shape[1]
-    if scale < 1:
-        grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    return float(cv2.Laplacian(grey, cv2.CV_32F).var())
+    return float(cv2.Laplacian(grey_of(frame.color), cv2.CV_32F).var())

@@ -73,7 +73,7 @@ class VoxelBlocks:
 @compiled
 @no_type_check
 def _find(neighbours, block, voxel, side, index):
-    """Flat indices of voxels, -1 for one that is not there; in numpy half of the time that a surface takes to read."""
+    """Flat indices of voxels, -1 for one that is not there."""
     for i in range(len(block)):
         x, y, z = voxel[i]
         step = 9 * (x // side + 1) + 3 * (y // side + 1) + (z // side + 1)
