@@ -32,12 +32,10 @@ class CloudBlocks:
     """When each block was read: the same number, the same points."""
 
     @classmethod
-    def sorted(cls, key_of_point: Int64[ndarray, " points"]) -> tuple["CloudBlocks", Int64[ndarray, " points"]]:
-        """The blocks of points that were just read, and the order that sorts the points by block."""
-        order = np.argsort(key_of_point, kind="stable")
-        key, start = np.unique(key_of_point[order], return_index=True)
+    def read_now(cls, key: Int64[ndarray, " blocks"], sizes: Int64[ndarray, " blocks"]) -> "CloudBlocks":
+        """Blocks whose points were just read; the keys are sorted."""
         reading = np.full(len(key), next(_readings), np.int64)
-        return cls(key=key, start=np.append(start, len(order)).astype(np.int64), reading=reading), order
+        return cls(key=key, start=np.concatenate([[0], np.cumsum(sizes)]), reading=reading)
 
     @property
     def sizes(self) -> Int64[ndarray, " blocks"]:

@@ -94,8 +94,7 @@ def test_points_of_blocks_that_were_not_read_again_stay_the_same(frames):
 
 
 def test_two_readings_of_one_block_are_told_apart():
-    some, _ = CloudBlocks.sorted(np.array([3, 3, 7]))
-    other, _ = CloudBlocks.sorted(np.array([3, 3, 7]))
+    some, other = (CloudBlocks.read_now(np.array([3, 7]), np.array([2, 1])) for _ in range(2))
     assert (some.unchanged_in(other) == -1).all()
     np.testing.assert_array_equal(some.unchanged_in(some), [0, 1, 2])
     assert some.runs(np.array([True, True])) == [(0, 3)] and some.runs(np.array([False, True])) == [(2, 3)]

@@ -33,33 +33,33 @@ class GrowingSurface:
 
     def take(self, reading: Reading) -> SceneCloud:
         """The surface with what was read anew; point for point that of reading everything."""
-        fresh = extract_cloud(reading.field)
+        fresh = extract_cloud(reading.field, reading.keys)
         self.cloud = fresh if reading.keys is None else replaced(self.cloud, fresh, reading.keys)
         return self.cloud
 
 
 def replaced(old: SceneCloud, fresh: SceneCloud, keys: Int64[ndarray, " blocks"]) -> SceneCloud:
-    """A cloud whose points in some blocks come from another one.
+    """A cloud whose points in some blocks come from another one, which has points in no other blocks.
 
     Args:
-        keys: the blocks, sorted; others of `fresh` are not used.
+        keys: the blocks, sorted.
     """
     kept, new = (_blocks_of(cloud) for cloud in (old, fresh))
-    keep, take = ~_among(kept.key, keys), _among(new.key, keys)
-    key = np.concatenate([kept.key[keep], new.key[take]])
+    keep = ~_among(kept.key, keys)
+    key = np.concatenate([kept.key[keep], new.key])
     order = np.argsort(key, kind="stable")
-    sizes = np.concatenate([kept.sizes[keep], new.sizes[take]])[order]
+    sizes = np.concatenate([kept.sizes[keep], new.sizes])[order]
     blocks = CloudBlocks(
         key=key[order],
         start=np.concatenate([[0], np.cumsum(sizes)]),
-        reading=np.concatenate([kept.reading[keep], new.reading[take]])[order],
+        reading=np.concatenate([kept.reading[keep], new.reading])[order],
     )
     is_new = (order >= np.count_nonzero(keep)).repeat(sizes)
 
     def joined(before: ndarray, after: ndarray) -> ndarray:
         values = np.empty((len(is_new), 3), before.dtype)
         values[~is_new] = np.concatenate([before[:0], *(before[a:b] for a, b in kept.runs(keep))])
-        values[is_new] = np.concatenate([after[:0], *(after[a:b] for a, b in new.runs(take))])
+        values[is_new] = after
         return values
 
     return SceneCloud(
@@ -71,7 +71,7 @@ def replaced(old: SceneCloud, fresh: SceneCloud, keys: Int64[ndarray, " blocks"]
 
 
 def _blocks_of(cloud: SceneCloud) -> CloudBlocks:
-    return cloud.blocks or CloudBlocks.sorted(np.zeros(0, np.int64))[0]
+    return cloud.blocks or CloudBlocks.read_now(np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 
 def _among(keys: Int64[ndarray, " keys"], some: Int64[ndarray, " some"]) -> Bool[ndarray, " keys"]:

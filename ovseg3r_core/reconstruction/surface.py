@@ -1,33 +1,26 @@
 """Where the surface of a distance field lies: the zero crossings between neighbouring voxels of sparse blocks.
 
-The same crossings as Open3D's own extraction finds, read with numpy: Open3D holds Python's lock all the while, a tenth
-of a second in one room, and neither a question nor an image would be taken meanwhile.
+The same crossings as Open3D's own extraction finds, one point for all that fall in a voxel. Compiled here: Open3D holds
+Python's lock all the while, a tenth of a second in one room, and neither a question nor an image would be taken
+meanwhile.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import no_type_check
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int32, Int64
+from jaxtyping import Float32, Int32, Int64, UInt8
 from numpy import ndarray
 
 from ovseg3r_core.cloud_blocks import CloudBlocks
-from ovseg3r_core.compiled import compiled
-from ovseg3r_core.geometry import voxel_keys
-from ovseg3r_core.packing import STEPS, pack, unpack
+from ovseg3r_core.compiled import compiled, in_chunks
+from ovseg3r_core.packing import REACH, STEPS, pack
 from ovseg3r_core.types import SceneCloud
 
-
-@dataclass(frozen=True, kw_only=True)
-class Crossings:
-    """Where the surface crosses the edges of the voxels: up to three places a voxel."""
-
-    xyz: Float32[ndarray, "crossings 3"]
-    color: Float32[ndarray, "crossings 3"]
-    """0..255."""
-    normal: Float32[ndarray, "crossings 3"]
-    """Unit vectors towards the cameras; not finite where the field is flat."""
+_BLOCKS_AT_ONCE = 128  # room for a point a voxel is taken for so many: of a whole map it would be gigabytes
+_FLAT = 1e-6  # a gradient that is shorter has no direction
+_SAME = 13  # of the 27 blocks about a block: itself
+_CANCELLED = 1e-3  # a mean of normals that is shorter: a sheet seen from both sides
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,145 +41,208 @@ class VoxelBlocks:
         """Voxels along a block."""
         return self.distance.shape[1]
 
-    @cached_property
-    def neighbours(self) -> Int64[ndarray, "blocks 27"]:
-        """The index of the block at each step of -1, 0, 1 along x, y, z; -1 where there is none."""
+    def about(self, which: Int64[ndarray, " some"]) -> Int64[ndarray, "some 27"]:
+        """The index of the block at each step of -1, 0, 1 along x, y, z from some blocks; -1 where there is none."""
         keys = pack(self.place)
         order = np.argsort(keys)
-        wanted = pack(self.place[:, None] + STEPS)
+        wanted = pack(self.place[which, None] + STEPS)
         at = np.searchsorted(keys[order], wanted).clip(max=len(keys) - 1)
         return np.where(keys[order][at] == wanted, order[at], -1)
 
-    def find(
-        self, block: Int64[ndarray, " voxels"], voxel: Int64[ndarray, "voxels 3"]
-    ) -> tuple[Int64[ndarray, " voxels"], Bool[ndarray, " voxels"]]:
-        """Flat indices of voxels, and which of them are there.
 
-        Args:
-            voxel: (x, y, z) from the corner of the block; may lie up to one block outside.
-        """
-        index = np.empty(len(block), np.int64)
-        _find(self.neighbours, block, np.ascontiguousarray(voxel), self.side, index)
-        return index, index >= 0
+def extract_cloud(blocks: VoxelBlocks, keys: Int64[ndarray, " blocks"] | None = None) -> SceneCloud:
+    """The surface: at most one point a voxel, with colour and a unit normal towards the cameras, block by block.
+
+    A point is the mean of the places where the surface crosses the edges of the voxels and that are nearest to its own
+    voxel. What the points of a block are depends on it and on the blocks that touch it, and on nothing else.
+
+    Args:
+        keys: the blocks, packed, whose points are asked for; None for all.
+
+    Raises:
+        ValueError: a block lies further out than packing can number.
+    """
+    if len(blocks.place) and np.abs(blocks.place.astype(np.int64) * blocks.side).max() >= REACH - blocks.side:
+        reach_m, limit_m = np.abs(blocks.place).max() * blocks.side * blocks.voxel_m, REACH * blocks.voxel_m
+        raise ValueError(
+            f"a surface lies {reach_m:.0f} m out; voxels of {blocks.voxel_m} m number up to {limit_m:.0f} m"
+        )
+    key = pack(blocks.place)
+    asked = np.argsort(key)
+    if keys is not None:
+        asked = asked[np.isin(key[asked], keys)]
+    about, sides, sizes = blocks.about(asked), np.empty(len(key), np.uint8), np.zeros(len(asked), np.int64)
+    _sides_of(blocks.distance, blocks.weight, blocks.min_weight, sides)
+    parts = [slice(at, at + _BLOCKS_AT_ONCE) for at in range(0, len(asked), _BLOCKS_AT_ONCE)]
+    found = [SceneCloud.empty()] * len(parts)
+
+    def read_some(start: int, stop: int) -> None:
+        for i, part in enumerate(parts[start:stop], start):
+            found[i] = _points_of(blocks, asked[part], about[part], sides, sizes[part])
+
+    in_chunks(read_some, len(parts), smallest=1)
+    held = sizes > 0
+    return SceneCloud(
+        xyz=np.concatenate([SceneCloud.empty().xyz, *(it.xyz for it in found)]),
+        color=np.concatenate([SceneCloud.empty().color, *(it.color for it in found)]),
+        normal=np.concatenate([SceneCloud.empty().normal, *(it.normal for it in found)]),
+        blocks=CloudBlocks.read_now(key[asked[held]], sizes[held]),
+    )
+
+
+def _points_of(
+    blocks: VoxelBlocks,
+    which: Int64[ndarray, " some"],
+    about: Int64[ndarray, "some 27"],
+    sides: UInt8[ndarray, " blocks"],
+    sizes: Int64[ndarray, " some"],
+) -> SceneCloud:
+    """The points of some blocks, one block behind the other; how many each has goes into `sizes`."""
+    room = (len(which), blocks.side**3)
+    xyz, normal = np.empty((*room, 3), np.float32), np.empty((*room, 3), np.float32)
+    color = np.empty((*room, 3), np.uint8)
+    field = (blocks.distance, blocks.weight, blocks.color, blocks.min_weight)
+    _read(which, blocks.place, about, sides, *field, blocks.voxel_m, xyz, color, normal, sizes)
+    there = np.arange(room[1]) < sizes[:, None]
+    return SceneCloud(xyz=xyz[there], color=color[there], normal=normal[there])
 
 
 @compiled
 @no_type_check
-def _find(neighbours, block, voxel, side, index):
-    """Flat indices of voxels, -1 for one that is not there."""
-    for i in range(len(block)):
-        x, y, z = voxel[i]
-        step = 9 * (x // side + 1) + 3 * (y // side + 1) + (z // side + 1)
-        other = neighbours[block[i], step]
-        index[i] = other * side**3 + x % side + side * (y % side) + side**2 * (z % side) if other >= 0 else -1
+def _read(which, place, about, sides, distance, weight, color, min_weight, voxel_m, xyz, rgb, normal, sizes):
+    """The points of each block, voxel by voxel: x slowest, z fastest."""
+    side = distance.shape[1]
+    wide = side + 4  # what a point depends on lies within two voxels
+    near = np.empty(wide**3, np.float32)  # [z, y, x], from two voxels before the block on
+    there = np.empty(wide**3, np.uint8)  # 0: no voxel, 1: not seen often enough, 2: seen
+    source = np.empty(wide**3, np.int64)  # where each is in the field
+    colors = color.reshape(-1, 3)
+    sums = np.empty(9)
+    for i in range(len(which)):
+        found = 0
+        if _may_hold(about[i], sides):
+            _copy_about(about[i], distance, weight, min_weight, near, there, source)
+            for x in range(side):
+                for y in range(side):
+                    for z in range(side):
+                        at = ((z + 2) * wide + y + 2) * wide + x + 2
+                        if not _crosses(at, wide, near, there):
+                            continue
+                        count = _cross(at, wide, near, there, source, colors, sums)
+                        length = np.sqrt(sums[6] ** 2 + sums[7] ** 2 + sums[8] ** 2)
+                        if not count or length <= _CANCELLED * count:
+                            continue
+                        voxel = (x, y, z)
+                        for c in range(3):
+                            xyz[i, found, c] = (place[which[i], c] * side + voxel[c] + sums[c] / count) * voxel_m
+                            rgb[i, found, c] = min(max(round(sums[3 + c] / count), 0), 255)
+                            normal[i, found, c] = sums[6 + c] / length
+                        found += 1
+        sizes[i] = found
 
 
-def extract_cloud(blocks: VoxelBlocks) -> SceneCloud:
-    """The surface: at most one point a voxel, with colour and a unit normal towards the cameras, block by block."""
-    if not len(blocks.place):
-        return SceneCloud.empty()
-    return thin(zero_crossings(blocks), blocks.voxel_m, blocks.side)
+@compiled
+@no_type_check
+def _sides_of(distance, weight, min_weight, sides):
+    """Whether each block has voxels in front of a surface (1), behind one (2), or both (3)."""
+    distances, weights = distance.reshape(len(sides), -1), weight.reshape(len(sides), -1)
+    for block in range(len(sides)):
+        before = behind = False
+        for at in range(distances.shape[1]):
+            seen = weights[block, at] > min_weight
+            before |= seen and distances[block, at] > 0
+            behind |= seen and distances[block, at] < 0
+        sides[block] = before + 2 * behind
 
 
-def zero_crossings(blocks: VoxelBlocks) -> Crossings:
-    """The surface between all neighbouring voxels that were both seen often enough."""
-    found = [_along(axis, blocks) for axis in range(3)]
-    return Crossings(
-        xyz=np.concatenate([one.xyz for one in found]),
-        color=np.concatenate([one.color for one in found]),
-        normal=np.concatenate([one.normal for one in found]),
-    )
+@compiled
+@no_type_check
+def _may_hold(about, sides):
+    """Whether a surface may cross a block, or run between it and one of the six beside it."""
+    own = sides[about[_SAME]]
+    joined = own
+    for step in (1, 3, 9):
+        for other in (about[_SAME - step], about[_SAME + step]):
+            if other >= 0:
+                joined |= sides[other]
+    return own > 0 and joined == 3
 
 
-def _along(axis: int, blocks: VoxelBlocks) -> Crossings:
-    """The crossings between each voxel and the next one along x (0), y (1) or z (2)."""
-    block, voxel = _candidates(axis, blocks)
-    ahead = np.eye(3, dtype=np.int64)[axis]
-    here, _ = blocks.find(block, voxel)
-    there, _ = blocks.find(block, voxel + ahead)
-    distance = blocks.distance.reshape(-1)
-    d_here, d_there = distance[here], distance[there]
-    crosses = d_here * d_there < 0
-    block, voxel, here, there = block[crosses], voxel[crosses], here[crosses], there[crosses]
-    share = (d_here[crosses] / (d_here[crosses] - d_there[crosses]))[:, None]
-
-    corner = blocks.place[block].astype(np.int64) * blocks.side
-    xyz = ((corner + voxel) + share * ahead) * np.float32(blocks.voxel_m)
-    color = blocks.color.reshape(-1, 3)
-    normal = (1 - share) * _gradient(blocks, block, voxel) + share * _gradient(blocks, block, voxel + ahead)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        normal = normal / np.linalg.norm(normal, axis=1, keepdims=True)
-    return Crossings(
-        xyz=xyz.astype(np.float32),
-        color=(1 - share) * color[here] + share * color[there],
-        normal=normal.astype(np.float32),
-    )
-
-
-def _candidates(axis: int, blocks: VoxelBlocks) -> tuple[Int64[ndarray, " voxels"], Int64[ndarray, "voxels 3"]]:
-    """Voxels (block, (x, y, z)) that were seen, with another sign than the next one, which was seen too."""
-    behind, seen = (
-        _with_next(blocks.distance < 0, axis, blocks),
-        _with_next(blocks.weight > blocks.min_weight, axis, blocks),
-    )
-    seen[..., -1] &= (blocks.neighbours[:, _AHEAD[axis]] >= 0)[:, None, None]
-    change = (behind[..., 1:] != behind[..., :-1]) & seen[..., 1:] & seen[..., :-1]
-    block, *rest = np.nonzero(change)
-    zyx: list[ndarray] = rest[:2]
-    zyx.insert(2 - axis, rest[2])  # the axis was moved to the end
-    return block, np.stack(zyx[::-1], axis=1)
+@compiled
+@no_type_check
+def _copy_about(about, distance, weight, min_weight, near, there, source):
+    """Copy a block and two voxels of those round it."""
+    side = distance.shape[1]
+    wide = side + 4
+    distances, weights = distance.reshape(-1), weight.reshape(-1)
+    for z in range(wide):
+        block_z, in_z = (z - 2 + side) // side, (z - 2 + side) % side
+        for y in range(wide):
+            block_y, in_y = (y - 2 + side) // side, (y - 2 + side) % side
+            row = (z * wide + y) * wide
+            for block_x in range(3):
+                first, last = max(side * (block_x - 1) + 2, 0), min(side * block_x + 2, wide)
+                block = about[9 * block_x + 3 * block_y + block_z]
+                if block < 0:
+                    there[row + first : row + last] = 0
+                    continue
+                begin = ((block * side + in_z) * side + in_y) * side - (side * (block_x - 1) + 2)
+                for x in range(first, last):
+                    near[row + x], source[row + x] = distances[begin + x], begin + x
+                    there[row + x] = 1 + (weights[begin + x] > min_weight)
 
 
-_AHEAD = (1 + 3 + 18, 1 + 6 + 9, 2 + 3 + 9)  # in `neighbours`: one step along x, y, z
+@compiled
+@no_type_check
+def _crosses(at, wide, near, there):
+    """Whether the surface lies between a voxel and one of the six beside it."""
+    if there[at] < 2:
+        return False
+    here = near[at]
+    for step in (1, wide, wide * wide):
+        if there[at + step] == 2 and here * near[at + step] < 0:
+            return True
+        if there[at - step] == 2 and here * near[at - step] < 0:
+            return True
+    return False
 
 
-def _with_next(flags: Bool[ndarray, "blocks side side side"], axis: int, blocks: VoxelBlocks) -> ndarray:
-    """The flags with the axis moved to the end, and the first layer of the next block behind them."""
-    flags = np.moveaxis(flags, 3 - axis, -1)
-    following = flags[blocks.neighbours[:, _AHEAD[axis]], :, :, :1]  # of a block that is not there: any other's
-    return np.concatenate([flags, following], axis=-1)
+@compiled
+@no_type_check
+def _cross(at, wide, near, there, source, colors, sums):
+    """Sum place (in voxels, from this one), colour and normal of the crossings nearest to a voxel; how many there are."""
+    sums[:] = 0
+    count = 0
+    for axis in range(3):
+        step = wide**axis
+        for back in range(2):
+            a = at - back * step
+            b = a + step
+            if there[a] < 2 or there[b] < 2 or not near[a] * near[b] < 0:
+                continue
+            share = near[a] / (near[a] - near[b])
+            if (share >= 0.5) != (back == 1):
+                continue  # it is nearer to the other one
+            n_x = _slope(a, b, share, 1, near, there)
+            n_y = _slope(a, b, share, wide, near, there)
+            n_z = _slope(a, b, share, wide * wide, near, there)
+            length = np.sqrt(n_x * n_x + n_y * n_y + n_z * n_z)
+            if not (length > _FLAT and np.isfinite(length)):
+                continue
+            sums[axis] += share - back
+            for c in range(3):
+                sums[3 + c] += (1 - share) * colors[source[a], c] + share * colors[source[b], c]
+            sums[6] += n_x / length
+            sums[7] += n_y / length
+            sums[8] += n_z / length
+            count += 1
+    return count
 
 
-def _gradient(
-    blocks: VoxelBlocks, block: Int64[ndarray, " voxels"], voxel: Int64[ndarray, "voxels 3"]
-) -> Float32[ndarray, "voxels 3"]:
-    """Central differences; 0 along an axis where a neighbour is missing."""
-    distance, gradient = blocks.distance.reshape(-1), np.zeros((len(block), 3), np.float32)
-    for axis, step in enumerate(np.eye(3, dtype=np.int64)):
-        (after, has_after), (before, has_before) = blocks.find(block, voxel + step), blocks.find(block, voxel - step)
-        both = has_after & has_before
-        gradient[both, axis] = distance[after[both]] - distance[before[both]]
-    return gradient
-
-
-def thin(found: Crossings, voxel_m: float, side: int) -> SceneCloud:
-    """One point a voxel: the mean of the up to three places where the surface crosses its edges.
-
-    Crossings without a finite position or normal are left out. Points are in the order of their blocks, and of their
-    voxels in each: the same crossings of one block give the same points, whatever lies elsewhere.
-
-    Args:
-        side: voxels along a block.
-    """
-    length = np.linalg.norm(found.normal, axis=1)
-    good = np.isfinite(found.xyz).all(axis=1) & np.isfinite(length) & (length > 1e-6)
-    xyz, color, normal = found.xyz[good], found.color[good], found.normal[good]
-    if not len(xyz):
-        return SceneCloud.empty()
-    # Two coordinates of a crossing are whole voxels: half a voxel on, rounding no longer decides where they fall.
-    keys = voxel_keys(xyz + np.float32(voxel_m / 2), voxel_m)
-    order = np.lexsort((xyz[:, 2], xyz[:, 1], xyz[:, 0], keys))
-    starts = np.flatnonzero(np.diff(keys[order], prepend=keys[order[0]] - 1))
-    counts = np.diff(starts, append=len(order))[:, None]
-    voxels = keys[order[starts]]
-    xyz, color, normal = (np.add.reduceat(values[order], starts) / counts for values in (xyz, color, normal))
-    length = np.linalg.norm(normal, axis=1, keepdims=True)
-    solid = np.flatnonzero(length[:, 0] > 1e-3)  # a sheet seen from both sides may cancel its normals out
-    blocks, in_blocks = CloudBlocks.sorted(pack(unpack(voxels[solid]) // side))
-    solid = solid[in_blocks]
-    return SceneCloud(
-        xyz=xyz[solid].astype(np.float32),
-        color=np.clip(np.rint(color[solid]), 0, 255).astype(np.uint8),
-        normal=(normal[solid] / length[solid]).astype(np.float32),
-        blocks=blocks,
-    )
+@compiled
+@no_type_check
+def _slope(a, b, share, step, near, there):
+    """How the distance grows along an axis between two voxels: central differences, 0 where a neighbour is missing."""
+    at_a = near[a + step] - near[a - step] if there[a + step] and there[a - step] else np.float32(0)
+    at_b = near[b + step] - near[b - step] if there[b + step] and there[b - step] else np.float32(0)
+    return (1 - share) * at_a + share * at_b
