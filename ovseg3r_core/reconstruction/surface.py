@@ -210,7 +210,7 @@ def _crosses(at, wide, near, there):
 @compiled
 @no_type_check
 def _cross(at, wide, near, there, source, colors, sums):
-    """Sum place (in voxels, from this one), colour and normal of the crossings nearest to a voxel; how many there are."""
+    """Sum place (in voxels, from this one), colour and normal of the crossings nearest to a voxel, and count them."""
     sums[:] = 0
     count = 0
     for axis in range(3):
