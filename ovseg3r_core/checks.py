@@ -25,6 +25,9 @@ class Rejected(ValueError):
         super().__init__(detail)
         self.reason = reason
 
+    def __reduce__(self) -> "tuple[type[Rejected], tuple[str, str]]":
+        return Rejected, (self.reason, str(self))  # else another process cannot read it
+
 
 def check_frame(
     *,

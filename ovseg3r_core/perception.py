@@ -12,6 +12,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from threading import Lock, RLock
 
 import numpy as np
@@ -60,9 +61,9 @@ _LOGGED_OF_EACH_REASON = 3  # a recording with a thousand bad poses is told thre
 class Perception:
     """Reconstructs a scene and maps its objects, one frame at a time.
 
-    `integrate` does everything in the caller's thread. A live system calls its parts, `fuse`, `look` and `refine`, from
-    one thread each: they share the surface and the map for moments only, never while a network runs or while all
-    views are compared.
+    `integrate` does everything in the caller's thread. A live system calls its parts from threads of their own, one for
+    `fuse`, one for `refine`, and one or more for `look`: they share the surface and the map for moments only, never
+    while a network runs or while all views are compared.
 
     Args:
         segmenter: finds instances in the surface, which vote beside the masks whenever all views are looked at
@@ -88,7 +89,7 @@ class Perception:
         self.clock = Stopwatch()
         self._same_name = same_name
         self._surface = MapSurface(self.config.tsdf, "CUDA:0" if device == "cuda" else "CPU:0")
-        self._map, self._counting = RLock(), Lock()
+        self._map, self._following, self._counting = RLock(), Lock(), Lock()
         self.frames = 0
         self.drops: Counter[str] = Counter()
         self._corrections = CorrectionLog()
@@ -192,11 +193,13 @@ class Perception:
             masks = self.proposer.propose(keyframe, explained)
         with self.clock("lift"):
             ids = clean_ids(masks, keyframe.depth_m, self.config.lifting)
+            packed = View.of(len(self.views), keyframe, masks, ids)  # before the lock: the images are encoded
         with self._map:
             if self.objects is not objects:
                 raise Rejected("map_reset", f"frame {keyframe.index} belongs to the map before this one")
             overtaken = keyframe.pose_revision not in (None, self.pose_revision)
-            view = View.of(len(self.views), self._corrections.applied_to(keyframe), masks, ids)
+            T_map_camera = self._corrections.applied_to(keyframe).T_map_camera
+            view = replace(packed, index=len(self.views), T_map_camera=T_map_camera)
             self.views.append(view)
             self._make_room()
             if overtaken:
@@ -365,13 +368,13 @@ class Perception:
 
         Between a correction of the poses and the next look at all views the surface is not what the map lies on.
         """
-        newest = None if self._settling else self._extract()
-        with self._map:
-            if newest is not None and not self._settling:
-                objects.follow(newest)
-            cloud = objects.cloud
-            owner = objects.ownership.owner
-            known = {o.id for o in objects.objects.values() if self._is_well_known(o)}
+        with self._following:  # of two that look at once, neither goes back to what the other left
+            newest = None if self._settling else self._extract()
+            with self._map:
+                if newest is not None and not self._settling:
+                    objects.follow(newest)
+                cloud, owner = objects.cloud, objects.ownership.owner
+                known = {o.id for o in objects.objects.values() if self._is_well_known(o)}
         seen = see_points(cloud.xyz, keyframe, self.config.incidence)
         return explained_pixels(owner, seen, known, *keyframe.depth_m.shape)
 

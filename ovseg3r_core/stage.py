@@ -1,4 +1,4 @@
-"""A worker thread behind a bounded mailbox: what does not fit pushes the oldest out, and nothing is lost untold."""
+"""A worker behind a bounded mailbox: what does not fit pushes the oldest out, and nothing is lost untold."""
 
 import contextlib
 import logging
@@ -28,6 +28,7 @@ class Stage(Generic[Item]):
         idle_s, idle: what is done once, in the thread, when no item has come for so long.
         niceness: how far the thread steps back behind others of the machine, 0..19; threads of the pools that
             libraries start in it inherit that.
+        threads: how many items are worked on at the same time.
     """
 
     def __init__(
@@ -41,14 +42,15 @@ class Stage(Generic[Item]):
         idle_s: float | None = None,
         idle: Callable[[], None] = lambda: None,
         niceness: int = 0,
+        threads: int = 1,
     ) -> None:
         self.name, self._capacity, self._work, self._left_out = name, capacity, work, left_out
         self._newest_first, self._idle_s, self._idle, self._niceness = newest_first, idle_s, idle, niceness
         self._waiting: deque[tuple[str, Item]] = deque()
         self._lanes: Counter[str] = Counter()
         self._changed = threading.Condition()
-        self._stopping = self._working = False
-        self._thread: threading.Thread | None = None
+        self._stopping, self._working = False, 0
+        self._count, self._threads = threads, list[threading.Thread]()
 
     @property
     def waiting(self) -> int:
@@ -58,7 +60,7 @@ class Stage(Generic[Item]):
     @property
     def busy(self) -> bool:
         """Whether an item waits or is in work."""
-        return bool(self._waiting) or self._working
+        return bool(self._waiting) or self._working > 0
 
     def put(self, item: Item, lane: str = "") -> None:
         """Hand over an item; never waits. Lanes share the thread, and none pushes out another's items."""
@@ -73,8 +75,9 @@ class Stage(Generic[Item]):
     def start(self) -> None:
         """Begin to work on what waits."""
         self._stopping = False
-        self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
-        self._thread.start()
+        self._threads = [threading.Thread(target=self._run, name=self.name, daemon=True) for _ in range(self._count)]
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         """Finish the item in work and end the thread; what waits is left out."""
@@ -83,12 +86,12 @@ class Stage(Generic[Item]):
             left = [item for _, item in self._waiting]
             self._waiting.clear()
             self._lanes.clear()
-            self._changed.notify()
+            self._changed.notify_all()
         for item in left:
             self._left_out(item, Rejected("stopped", "it still waited when the work was stopped"))
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        for thread in self._threads:
+            thread.join()
+        self._threads = []
 
     def _take_first(self, lane: str) -> Item:
         place = next(i for i, (other, _) in enumerate(self._waiting) if other == lane)
@@ -106,7 +109,8 @@ class Stage(Generic[Item]):
                 self._do(item)
             if rested:
                 self._idle()
-            self._working = False
+            with self._changed:
+                self._working -= 1
 
     def _next(self, timeout_s: float | None) -> list[Item] | None:
         """The next item, nothing after the timeout, None at the end."""
@@ -114,7 +118,7 @@ class Stage(Generic[Item]):
             self._changed.wait_for(lambda: self._waiting or self._stopping, timeout_s)
             if self._stopping:
                 return None
-            self._working = True
+            self._working += 1
             if not self._waiting:
                 return []
             lane, item = self._waiting.pop() if self._newest_first else self._waiting.popleft()

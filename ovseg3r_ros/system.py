@@ -18,6 +18,7 @@ from ovseg3r_core.language.encoder import TextEncoder
 from ovseg3r_core.language.vocabulary import Vocabulary, load_vocabulary
 from ovseg3r_core.live import Arrival, LiveConfig, LiveMap, LivePerception
 from ovseg3r_core.mapping.queries import QueryEngine
+from ovseg3r_core.masks.aside import MasksAside
 from ovseg3r_core.masks.proposer import EmbedsMasks, MaskProposer
 from ovseg3r_core.odometry.live import LiveTracker
 from ovseg3r_core.perception import Perception
@@ -54,16 +55,19 @@ BuildMasks = Callable[[NodeConfig, Vocabulary], MaskProposer]
 
 
 def build_masks(config: NodeConfig, vocabulary: Vocabulary) -> MaskProposer:
-    """The source of 2D masks that the parameters name."""
+    """The source of 2D masks that the parameters name; beside a GPU, in a process of its own."""
+    asked_for = vocabulary.names if config.vocabulary != "default" else None
+    device = pick_device(config.device, "device")
+    if device == "cuda":
+        return MasksAside(config.masks, device=device, vocabulary=asked_for)
     from ovseg3r_core.masks.build import build_proposer
 
-    asked_for = vocabulary.names if config.vocabulary != "default" else None
-    return build_proposer(config.masks, device=pick_device(config.device, "device"), vocabulary=asked_for)
+    return build_proposer(config.masks, device=device, vocabulary=asked_for)
 
 
 def _texts_of(proposer: MaskProposer) -> TextEncoder | None:
     """The text side of what embeds the masks, where anything does."""
-    if not isinstance(proposer, EmbedsMasks):
+    if not isinstance(proposer, EmbedsMasks) or proposer.encoder is None:
         return None
     from ovseg3r_core.language.open_clip_text import open_clip_text
 
@@ -82,16 +86,17 @@ class System:
         self._node, self._settings = node, settings
         vocabulary, device = load_vocabulary(settings.node.vocabulary), pick_device(settings.node.device, "device")
         self._encoder = MiniLmAside()  # the first: a process that starts while all else is loaded
+        self._proposer: MaskProposer | None = None
         try:
             self._build(masks, vocabulary, device)
         except BaseException:
-            self._encoder.close()  # else it waits for questions until the node ends
+            self._end_children()  # else they wait for questions until the node ends
             raise
 
     def _build(self, masks: BuildMasks, vocabulary: Vocabulary, device: str) -> None:
         node, settings, config, encoder = self._node, self._settings, self._settings.node, self._encoder
         with ThreadPoolExecutor(1, initializer=step_back, initargs=(_NETWORK_NICENESS,)) as loader:
-            proposer = loader.submit(masks, config, vocabulary).result()
+            proposer = self._proposer = loader.submit(masks, config, vocabulary).result()
         perception = Perception(
             proposer,
             same_name,
@@ -163,7 +168,7 @@ class System:
         for part in (self._diagnostics, self._services, self._publisher, self._keeper):
             part.destroy()
         self.segmenter.close()
-        self._encoder.close()
+        self._end_children()
 
     def configure_node(self, config: NodeConfig) -> None:
         """Another segmenter and another place of saved maps from now on."""
@@ -174,6 +179,11 @@ class System:
         """Other standing texts and colours from now on; raises Rejected where a text is no question."""
         self.answers.set_texts(config.queries)
         self._publisher.configure(config)
+
+    def _end_children(self) -> None:
+        self._encoder.close()
+        if isinstance(self._proposer, MasksAside):
+            self._proposer.close()
 
     def _take_frame(self, sensor: str, stamp_ns: int, load: Callable[[], Frame]) -> None:
         self.live.submit(Arrival(sensor=sensor, stamp_ns=stamp_ns, load=load))

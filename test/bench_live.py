@@ -13,6 +13,7 @@ from collections import Counter
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import FrameType
 
 from rich.console import Console
 from rich.table import Table
@@ -20,6 +21,7 @@ from rich.table import Table
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.language.coco import same_name
 from ovseg3r_core.live import Arrival, LiveConfig, LivePerception
+from ovseg3r_core.masks.aside import MasksAside
 from ovseg3r_core.masks.build import build_proposer
 from ovseg3r_core.masks.proposer import CountsPrompts
 from ovseg3r_core.perception import Perception
@@ -55,7 +57,8 @@ def main() -> None:
     frames = frames_of(options.recording, options.room, options.seconds)
     console.print(f"{len(frames)} frames of {frames[0].camera.width}x{frames[0].camera.height}")
     choice = choose_segmenter(off=options.no_segmenter, checkpoint=None, names=(), device=options.device)
-    proposer = build_proposer(options.masks, device=options.device)
+    aside = options.device == "cuda"  # as the node has it
+    proposer = (MasksAside if aside else build_proposer)(options.masks, device=options.device)
     keyframes = KeyframeConfig(translation_m=options.keyframe_m)
     config = replace(config_of(online=True), keyframes=keyframes, refine_every=options.refine_every)
     perception = Perception(proposer, same_name, config, segmenter=choice.segmenter)
@@ -127,15 +130,20 @@ class Where:
             time.sleep(SAMPLED_EVERY_S)
             stacks = sys._current_frames()
             for stage in self._stages:
-                frame = stacks.get(stage._thread.ident) if stage._thread and stage._working else None
-                names = []
-                while frame is not None:
-                    path = Path(frame.f_code.co_filename)
-                    if "ovseg3r_core" in path.parts:
-                        names.append(f"{path.stem}.{frame.f_code.co_name}:{frame.f_lineno}")
-                    frame = frame.f_back
-                if names:
-                    self.lines[stage.name][" < ".join(names[:4])] += 1
+                for thread in stage._threads if stage._working else ():
+                    if names := _lines_of(stacks.get(thread.ident or 0)):
+                        self.lines[stage.name][" < ".join(names[:4])] += 1
+
+
+def _lines_of(frame: FrameType | None) -> list[str]:
+    """What of this package a thread is at, innermost first."""
+    names = []
+    while frame is not None:
+        path = Path(frame.f_code.co_filename)
+        if "ovseg3r_core" in path.parts:
+            names.append(f"{path.stem}.{frame.f_code.co_name}:{frame.f_lineno}")
+        frame = frame.f_back
+    return names
 
 
 if __name__ == "__main__":

@@ -49,8 +49,7 @@ def test_many_threads_get_their_own_answers(aside):
 
 
 def test_a_killed_child_is_started_again(aside):
-    aside._child.kill()
-    aside._child.wait()
+    aside._child._process.kill()
     assert aside.embed(["asked after the crash"]).shape == (1, 384)
 
 

@@ -146,3 +146,24 @@ def test_nothing_is_lost_untold(items, capacity, newest_first):
     box.finish()
     assert sorted(box.done) == sorted(kept["a"] + kept["b"])
     assert len(box.done) + len(box.left_out) == len(items)
+
+
+def test_two_threads_work_at_the_same_time():
+    both = threading.Barrier(2, timeout=TIMEOUT_S)
+    done: list[int] = []
+
+    def work(item: int) -> None:
+        both.wait()
+        done.append(item)
+
+    stage: Stage[int] = Stage("pair", 4, work, lambda *_: None, threads=2)
+    stage.start()
+    for item in range(4):
+        stage.put(item)
+    deadline = time.monotonic() + TIMEOUT_S
+    while stage.busy:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    stage.stop()
+    assert sorted(done) == [0, 1, 2, 3]
+    assert not [it for it in threading.enumerate() if it.name == "pair"]

@@ -30,11 +30,11 @@ class MaskProposer(Protocol):
 
 @runtime_checkable
 class EmbedsMasks(Protocol):
-    """What a proposer has in addition whose masks carry image embeddings."""
+    """What a proposer has in addition whose masks may carry image embeddings."""
 
     @property
-    def encoder(self) -> EncoderId:
-        """Which encoder the embeddings are of."""
+    def encoder(self) -> EncoderId | None:
+        """Which encoder the embeddings are of; None where there are none."""
         ...
 
 
