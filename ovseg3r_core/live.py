@@ -31,6 +31,9 @@ from ovseg3r_core.types import Frame
 
 Item = TypeVar("Item")
 
+SWITCH_INTERVAL_S = 0.001
+"""What a process that runs these workers should give `sys.setswitchinterval`: who asks a question, or takes a frame in,
+waits so long at most for each worker that is in Python. The default is 5 ms."""
 _CORRECTIONS = 100  # that wait: each is taken, in order, as it starts from the one before
 _FUSE_NICENESS, _LOOK_NICENESS, _REFINE_NICENESS = 3, 8, 10  # whoever asks a question goes first
 _WINDOW_S = 60.0

@@ -13,6 +13,8 @@ from ovseg3r_core.reconstruction.tsdf import TsdfConfig, TsdfVolume
 from ovseg3r_core.types import Frame, SceneCloud
 from ovseg3r_core.views import View
 
+_WORTH_READING = 1 / 3  # of the frames of a block: a surface that is seen on and on is read again ever more rarely
+
 
 class MapSurface:
     """A volume, the surface as it was last read, and the keyframes that it lacks since poses were corrected."""
@@ -28,12 +30,16 @@ class MapSurface:
         self._awaited: list[View] = []
         self._stand_for = 0  # frames that the awaited ones are all that is left of
 
-    def read(self) -> SceneCloud:
-        """The surface met so far; takes the lock for a moment."""
+    def read(self, *, all_of_it: bool = True) -> SceneCloud:
+        """The surface met so far; takes the lock for a moment.
+
+        Args:
+            all_of_it: else blocks of space that took in few frames since they were read stay as they were read.
+        """
         with self._reading:
             with self.lock:
                 volume, grown = self.volume, self._grown
-                reading = volume.read_again()
+                reading = volume.read_again(0.0 if all_of_it else _WORTH_READING)
             try:
                 return grown.take(reading)
             except BaseException:

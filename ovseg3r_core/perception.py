@@ -369,7 +369,7 @@ class Perception:
         Between a correction of the poses and the next look at all views the surface is not what the map lies on.
         """
         with self._following:  # of two that look at once, neither goes back to what the other left
-            newest = None if self._settling else self._extract()
+            newest = None if self._settling else self._extract(all_of_it=False)
             with self._map:
                 if newest is not None and not self._settling:
                     objects.follow(newest)
@@ -454,9 +454,9 @@ class Perception:
         except Rejected as rejected:
             self.count(rejected)
 
-    def _extract(self) -> SceneCloud:
+    def _extract(self, *, all_of_it: bool = True) -> SceneCloud:
         with self.clock("extract"):
-            return self._surface.read()
+            return self._surface.read(all_of_it=all_of_it)
 
     def _place(self, view: View, former: Mapping[Placed, int] = NOWHERE) -> None:
         """Lift the masks of one view and place them on the objects of the map."""

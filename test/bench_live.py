@@ -20,7 +20,7 @@ from rich.table import Table
 
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.language.coco import same_name
-from ovseg3r_core.live import Arrival, LiveConfig, LivePerception
+from ovseg3r_core.live import SWITCH_INTERVAL_S, Arrival, LiveConfig, LivePerception
 from ovseg3r_core.masks.aside import MasksAside
 from ovseg3r_core.masks.build import build_proposer
 from ovseg3r_core.masks.proposer import CountsPrompts
@@ -63,6 +63,7 @@ def main() -> None:
     config = replace(config_of(online=True), keyframes=keyframes, refine_every=options.refine_every)
     perception = Perception(proposer, same_name, config, segmenter=choice.segmenter)
     live = LivePerception(perception, LiveConfig(), lambda _: None, time.time)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     live.start()
     where = Where(live)
     arrive(live, frames, options.rate)

@@ -56,15 +56,29 @@ def test_what_is_forgotten_weighed_or_cleared_is_read_again(frames):
     assert_same(grown.take(volume.read_again()), volume.extract())
 
 
-def test_a_camera_that_stands_still_notes_no_more_than_it_sees(frames):
-    volume, grown = TsdfVolume(CONFIG), GrowingSurface()
-    for _ in range(30):
-        volume.integrate(frames[0])
-    grown.take(volume.read_again())
-    for _ in range(70):
-        volume.integrate(frames[0])
-    assert sum(map(len, volume._touched)) < 40 * volume.blocks
+def test_what_hardly_changed_is_read_when_all_is_asked_for(frames):
+    volume, grown, read = TsdfVolume(CONFIG), GrowingSurface(), []
+    for frame in [frames[0]] * 70 + frames[:20]:
+        volume.integrate(frame)
+        reading = volume.read_again(0.5)
+        read.append(0 if reading.keys is None else len(reading.keys))
+        grown.take(reading)
+    assert read[61:70].count(0) >= 8  # half of seventy frames of one place came long ago
+    assert max(read[70:]) > 50  # a new place is read at once
+    assert abs(len(grown.cloud) - len(volume.extract())) < 0.02 * len(grown.cloud)
     assert_same(grown.take(volume.read_again()), volume.extract())
+
+
+def test_what_was_forgotten_is_read_however_little_it_is(frames):
+    volume, grown = TsdfVolume(CONFIG), GrowingSurface()
+    for frame in [frames[0]] * 70:
+        volume.integrate(frame)
+    cloud = grown.take(volume.read_again(0.5))
+    ball = np.linalg.norm(cloud.xyz - np.array([0.75, -0.4, 0.2]), axis=1) < 0.3
+    assert ball.sum() > 20
+    volume.forget(cloud.xyz[ball], cloud.xyz[~ball])
+    assert_same(grown.take(volume.read_again(0.5)), volume.extract())
+    assert len(grown.cloud) < len(cloud)
 
 
 def test_a_reading_that_was_lost_is_made_good(frames, monkeypatch):

@@ -6,7 +6,7 @@ from pathlib import Path
 from ovseg3r_core import models
 from ovseg3r_core.language.coco import COCO_CLASSES, HOUSEHOLD
 from ovseg3r_core.language.open_clip_model import split_source
-from ovseg3r_core.masks.detector_sam import DetectorSam
+from ovseg3r_core.masks.detector_sam import DetectorSam, DetectorSamConfig
 from ovseg3r_core.masks.everything import Everything
 from ovseg3r_core.masks.files import FileMasks
 from ovseg3r_core.masks.proposer import MaskProposer
@@ -39,21 +39,26 @@ def build_proposer(name: str, *, device: str = "cpu", vocabulary: Sequence[str] 
     path = Path(target)
     proposer: MaskProposer
     if name == "default":
-        proposer = DetectorSam(embedded_detector(), embedded_sam(device))
+        proposer = DetectorSam(embedded_detector(), embedded_sam(device), _asking(device))
     elif name == "everything":
         proposer = Everything(embedded_sam(device))
     elif kind == "sam" and target:
-        proposer = DetectorSam(embedded_detector(), Sam(load_sam_checkpoint(path), device))
+        proposer = DetectorSam(embedded_detector(), Sam(load_sam_checkpoint(path), device), _asking(device))
     elif kind == "hf" and target:
         from ovseg3r_core.masks.hf_detector import ZeroShotDetector
 
         texts = vocabulary or (*COCO_CLASSES, *(kind.name for kind in HOUSEHOLD))
-        proposer = DetectorSam(ZeroShotDetector(path, texts, device=device), embedded_sam(device))
+        proposer = DetectorSam(ZeroShotDetector(path, texts, device=device), embedded_sam(device), _asking(device))
     elif kind == "files" and target:
         proposer = FileMasks(path)
     else:
         raise ValueError(f"no masks are called {name!r}; there are\n{_NAMES}")
     return _with_clip(proposer, clip, device) if clip else proposer
+
+
+def _asking(device: str) -> DetectorSamConfig:
+    """A CPU pays for each point, a GPU for each time that it is asked."""
+    return DetectorSamConfig(points_at_once=16) if device == "cuda" else DetectorSamConfig()
 
 
 def embedded_sam(device: str = "cpu") -> Sam:

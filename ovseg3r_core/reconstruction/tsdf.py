@@ -25,7 +25,6 @@ from ovseg3r_core.types import Frame, SceneCloud
 
 _VOXEL_BYTES = 5 * 4  # distance, weight and three colours; 16-bit weights would wrap after 36 minutes at 30 Hz
 _SPARE_BLOCKS = 256  # kept free, see `_integrate_blocks`
-_TOUCHES = 32  # frames that are noted one by one
 _LEAST_SMOOTH = 0.1  # of the readings; real cameras have 97 % away from jumps, noise less than 1 %
 _FRAMES_A_CAP = 8  # weights are capped every so many frames, as that takes a fifth of a frame's time
 
@@ -85,7 +84,8 @@ class TsdfVolume:
         """Take the whole memory budget; `device` is Open3D's name for it, "CPU:0" or "CUDA:0"."""
         self.config = config or TsdfConfig()
         self.frames = 0
-        self._touched: list[Int32[ndarray, "blocks 3"]] = []  # since the surface was last read
+        # Frames that each block took in, and how many of them since its surface was last read; by place in the grid.
+        self._taken, self._unread = (np.zeros(self.config.block_capacity, np.int32) for _ in range(2))
         self._read_at_weight: float | None = None  # None where all of it is to be read
         self._device = o3c.Device(device)
         self._grid = o3d.t.geometry.VoxelBlockGrid(
@@ -120,9 +120,12 @@ class TsdfVolume:
         self._check_budget(frame, blocks)
         for part in self._parts_that_fit(blocks):
             self._grid.integrate(part, depth, color, K, T_camera_map, *reach)
-        self._touch(blocks.cpu().numpy())
+        at, known = self._grid.hashmap().find(blocks)
+        at = at[known].to(o3c.int64)
+        self._taken[at.cpu().numpy()] += 1
+        self._unread[at.cpu().numpy()] += 1
         if self.frames % _FRAMES_A_CAP == 0:
-            self._cap_weights(blocks)
+            self._cap_weights(at)
         self.frames += 1
 
     def forget(self, gone: Float32[ndarray, "_ 3"], kept: Float32[ndarray, "_ 3"]) -> None:
@@ -151,6 +154,8 @@ class TsdfVolume:
             flat = values.reshape(o3c.SizeVector([-1, values.shape[-1]]))
             nothing = o3c.SizeVector([len(index), values.shape[-1]])
             flat[o3c.Tensor.from_numpy(index).to(self._device)] = o3c.Tensor.zeros(nothing, o3c.float32, self._device)
+        blocks = np.unique(index // self.config.block_resolution**3)
+        self._taken[blocks] = self._unread[blocks] = 1  # as if they were new
 
     def clear(self) -> None:
         """Forget all frames and keep the memory: to take it anew costs more than a second."""
@@ -160,6 +165,7 @@ class TsdfVolume:
             for name in ("tsdf", "weight", "color"):
                 self._grid.attribute(name)[used] = 0.0  # whoever gets the block next takes it as it is
             index.erase(index.key_tensor()[used])
+        self._taken[:] = self._unread[:] = 0
         self.frames = 0
         self.read_all_next()
 
@@ -182,23 +188,23 @@ class TsdfVolume:
         """A copy of the field, for `extract_cloud`; nobody may fuse meanwhile."""
         return self._copy_of(self._grid.hashmap().active_buf_indices())
 
-    def read_again(self) -> Reading:
-        """A copy of what was touched since this was last called, for a `GrowingSurface`; nobody may fuse meanwhile."""
-        touched, self._touched = self._touched, []
+    def read_again(self, least_new: float = 0.0) -> Reading:
+        """A copy of what was touched since it was last read, for a `GrowingSurface`; nobody may fuse meanwhile.
+
+        Args:
+            least_new: blocks of whose frames a smaller share is new are left for another time: their surface hardly
+                moved.
+        """
         before, self._read_at_weight = self._read_at_weight, self._min_weight
         if before != self._min_weight:  # other voxels count now
+            self._unread[:] = 0
             return Reading(field=self.read(), keys=None)
-        nothing = np.zeros((0, 3), np.int32)
-        changed, _ = self._in_use(beside(np.concatenate([nothing, *touched])))
+        due = np.flatnonzero((self._unread > 0) & (self._unread >= least_new * self._taken))
+        self._unread[due] = 0
+        places = self._grid.hashmap().key_tensor()[o3c.Tensor.from_numpy(due).to(self._device)].cpu().numpy()
+        changed, _ = self._in_use(beside(places))
         _, at = self._in_use(beside(changed))
         return Reading(field=self._copy_of(at), keys=np.sort(pack(changed)))
-
-    def _touch(self, places: Int32[ndarray, "blocks 3"]) -> None:
-        if self._read_at_weight is None:
-            return  # everything is read next time
-        self._touched.append(places)
-        if len(self._touched) == _TOUCHES:  # a camera that stands still touches the same again and again
-            self._touched = [np.unique(np.concatenate(self._touched), axis=0)]
 
     def read_all_next(self) -> None:
         """Let the next `read_again` copy everything."""
@@ -239,7 +245,6 @@ class TsdfVolume:
         keys, found = self._in_use(
             np.unique(np.floor(corners.reshape(-1, 3) / (side * voxel_m)).astype(np.int32), axis=0)
         )
-        self._touch(keys)
         at = found.cpu().numpy().astype(np.int64)
         z, y, x = np.meshgrid(*[np.arange(side)] * 3, indexing="ij")
         inside = np.stack([x, y, z], axis=-1).reshape(1, -1, 3)
@@ -247,11 +252,9 @@ class TsdfVolume:
         index = at[:, None] * side**3 + np.arange(side**3)
         return index.reshape(-1), place.reshape(-1, 3).astype(np.float32)
 
-    def _cap_weights(self, blocks: o3c.Tensor) -> None:
-        """Let the voxels of some blocks remember no more readings than they may."""
-        at, known = self._grid.hashmap().find(blocks)
+    def _cap_weights(self, at: o3c.Tensor) -> None:
+        """Let the voxels of some blocks, by their places in the grid, remember no more readings than they may."""
         weight = self._grid.attribute("weight").reshape(o3c.SizeVector([-1, self.config.block_resolution**3]))
-        at = at[known].to(o3c.int64)
         weight[at] = weight[at].clip(0.0, float(self.config.max_weight))
 
     def _usable_depth(self, frame: Frame) -> Float32[ndarray, "height width"]:

@@ -18,6 +18,7 @@ from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.logging import get_logger
 
+from ovseg3r_core.live import SWITCH_INTERVAL_S
 from ovseg3r_core.perception_config import PerceptionConfig, config_of
 from ovseg3r_ros.config import NodeConfig, OutputConfig
 from ovseg3r_ros.executor import ServicesAsideExecutor
@@ -27,7 +28,6 @@ from ovseg3r_ros.parameters import SettingsFollower, declare_settings
 from ovseg3r_ros.system import BuildMasks, Settings, System, build_masks
 
 _THREADS = 4  # services at a time: questions, and one that takes its time
-_SWITCH_INTERVAL_S = 0.001  # a question waits so long at most for each worker that is in Python; the default is 5 ms
 
 
 class PerceptionNode(LifecycleNode):
@@ -130,7 +130,7 @@ class PerceptionNode(LifecycleNode):
 
 def run(masks: BuildMasks = build_masks) -> int:
     """Run the node until it is told to stop; the exit code."""
-    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     rclpy.init()
     try:
         node = PerceptionNode(masks)
