@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from ovseg3r_core.config import Within, check_ranges
 from ovseg3r_core.segmenter.heads import Prediction, together
 from ovseg3r_train.learning.matching import Matches, MatchingConfig, match
+from ovseg3r_train.learning.partition import Partition
 from ovseg3r_train.learning.targets import NOT_ASKED, Targets
 
 
@@ -85,6 +86,7 @@ def segmenter_losses(
     *,
     boxes: bool = True,
     soft: Float[Tensor, "names names"] | None = None,
+    sparing: Partition | None = None,
 ) -> Losses:
     """The losses of what the decoder says with `every_layer`.
 
@@ -92,6 +94,8 @@ def segmenter_losses(
         seeds: the superpoint that each query started from, -1 for padding.
         boxes: whether the targets have boxes; partial masks have none.
         soft: what each name should be answered with (`soft_names`); None for itself alone.
+        sparing: of which views the problems are, where no view may teach "nothing" to a query that another one of the
+            step answers with.
     """
     config, count = config or LossConfig(), len(layers)
     said, every, starts = together(layers), targets.repeated(count), seeds.repeat(count, 1)
@@ -99,7 +103,10 @@ def segmenter_losses(
     boxed[0] = False  # nobody has predicted a box before the first layer
     matches = match(said, every, starts, config.matching, boxed=boxed.flatten())
     weight = matches.found * every.weight
-    name = _name_loss(said, every, starts, matches, config.nothing_weight, soft, count)
+    silent = _unanswering(every, starts)
+    if sparing is not None:
+        silent &= ~sparing.in_any_view(_answering(matches, starts).unflatten(0, (count, -1))).flatten(0, 1)
+    name = _name_loss(said, every, silent, matches, config.nothing_weight, soft, count)
     bce, dice = (_mean_in_layer(each, weight, count) for each in _mask_losses(said, every, matches))
     centre, size = (_mean_in_layer(each, weight, count)[1:] for each in _box_losses(said, every, matches))
     dice = torch.cat([dice[:-1], dice[-1:] * config.last_dice_factor])
@@ -114,10 +121,21 @@ def segmenter_losses(
     )
 
 
+def _unanswering(targets: Targets, seeds: Int64[Tensor, "problems queries"]) -> Bool[Tensor, "problems queries"]:
+    """Queries that should say "nothing" unless they match."""
+    return (seeds >= 0) & targets.nothing.gather(1, seeds.clamp(min=0))
+
+
+def _answering(matches: Matches, seeds: Int64[Tensor, "problems queries"]) -> Bool[Tensor, "problems queries"]:
+    """Queries that match."""
+    count = torch.zeros_like(seeds)
+    return count.scatter_add(1, matches.query, matches.found.long()) > 0
+
+
 def _name_loss(
     said: Prediction,
     targets: Targets,
-    seeds: Int64[Tensor, "problems queries"],
+    silent: Bool[Tensor, "problems queries"],
     matches: Matches,
     nothing_weight: float,
     soft: Float[Tensor, "names names"] | None,
@@ -126,11 +144,13 @@ def _name_loss(
     """Cross-entropy of every query: its instance's name where it matches, else "nothing".
 
     A query that nobody can judge, and one whose instance has no name, cost nothing.
+
+    Args:
+        silent: the queries that should say "nothing" unless they match.
     """
     logits = said.name_logits.float()
     nothing = logits.shape[-1] - 1
-    judged = (seeds >= 0) & targets.nothing.gather(1, seeds.clamp(min=0))
-    target = torch.where(judged, nothing, NOT_ASKED)
+    target = torch.where(silent, nothing, NOT_ASKED)
     # Behind the last query there is room for what is not found.
     room = torch.cat([target, torch.full_like(target[:, :1], NOT_ASKED)], dim=1)
     place = torch.where(matches.found, matches.query, target.shape[1])

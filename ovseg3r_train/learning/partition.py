@@ -29,6 +29,8 @@ class Partition:
     """Superpoints that the view sees."""
     seeds: Int64[Tensor, "views view_queries"]
     """The seed of each query, as a place in `columns`."""
+    shape: tuple[int, int]
+    """Scenes, and queries of each, of the predictions that are cut."""
 
     def to(self, device: torch.device | str) -> "Partition":
         """The same on a device."""
@@ -37,6 +39,7 @@ class Partition:
             queries=self.queries.to(device),
             columns=self.columns.to(device),
             seeds=self.seeds.to(device),
+            shape=self.shape,
         )
 
     def cut(self, said: Prediction) -> Prediction:
@@ -52,6 +55,13 @@ class Partition:
             real=self.queries != PADDING,
             semantic_logits=None if semantic is None else semantic[scene, rows],
         )
+
+    def in_any_view(self, true: Bool[Tensor, "layers views view_queries"]) -> Bool[Tensor, "layers views view_queries"]:
+        """Whether something is true of the query of each row in any view of the step; padding must be false."""
+        number = (self.scene[:, None] * self.shape[1] + self.queries.clamp(min=0)).flatten().expand(len(true), -1)
+        views = torch.zeros(len(true), self.shape[0] * self.shape[1], dtype=torch.int64, device=true.device)
+        views = views.scatter_add(1, number, true.flatten(1).long())
+        return (views.gather(1, number) > 0).view_as(true)
 
     def columns_of(self, of_scene: Bool[Tensor, "views rows superpoints"]) -> Bool[Tensor, "views rows columns"]:
         """What is known of each view's masks on all superpoints, on those that the view sees."""
@@ -78,6 +88,7 @@ def partition(
         queries=queries,
         columns=columns,
         seeds=torch.where(queries == PADDING, PADDING, place.gather(1, seed_of_row)),
+        shape=(seeds.shape[0], seeds.shape[1]),
     )
 
 

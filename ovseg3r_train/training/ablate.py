@@ -34,6 +34,7 @@ ROWS: Mapping[str, Mapping[str, Any]] = {
     "no videos": {"lessons.pseudo_scenes": 0},
     "every class labelled": {"lessons.classes": "all", "lessons.pseudo_scenes": 0},
     "views told of each other": {"lessons.associate_views": True},
+    "matched elsewhere spared": {"lessons.spare_matched": True},
     "soft names": {"losses.name_softness": 0.05},
     "nameless masks too": {"lessons.nameless_masks": "learn"},
     "masks weighed": {"lessons.weigh_masks": True},

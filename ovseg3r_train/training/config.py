@@ -34,6 +34,8 @@ class LessonConfig:
     each is a thing too, for teachers with few words."""
     associate_views: bool = False
     """Tell each view what others saw of its things: see `learning/association.py`. Needs partition=views."""
+    spare_matched: bool = False
+    """No view teaches "nothing" to a query that another view of the step answers with. Needs partition=views."""
     weigh_masks: bool = False
     """Let a mask weigh as much as the teacher was sure of it."""
     doubt_silence: bool = False
@@ -48,6 +50,8 @@ class LessonConfig:
             raise ValueError(f"pseudo_scenes is {self.pseudo_scenes}; a step has only {self.scenes} scenes")
         if self.associate_views and self.partition == "none":
             raise ValueError("associate_views tells views of each other: it needs partition=views")
+        if self.spare_matched and self.partition == "none":
+            raise ValueError("spare_matched is about what views say of each other's queries: it needs partition=views")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -201,7 +201,8 @@ def _learn(engine: Accelerator, model, optimiser, lesson: Lesson, names: _Names,
         losses.append(segmenter_losses(layers, lesson.truth, lesson.seeds[:true], config.losses))
     if lesson.views is not None and lesson.part is not None:
         layers = [lesson.part.cut(it) for it in said]
-        losses.append(of_views(layers, lesson.views, lesson.part.seeds))
+        sparing = lesson.part if config.lessons.spare_matched else None
+        losses.append(of_views(layers, lesson.views, lesson.part.seeds, sparing=sparing))
     elif lesson.views is not None:
         layers = [it.of(slice(true, None), lesson.views.masks.shape[2]) for it in said]
         losses.append(of_views(layers, lesson.views, lesson.seeds[true:]))

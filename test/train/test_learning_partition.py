@@ -1,5 +1,7 @@
 """VIP on the toy of method 6.4: two views, one thing that crosses both, and a prediction that is right."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from ovseg3r_core.segmenter.heads import Prediction
 from ovseg3r_train.learning.example import Example, ViewMasks, example_of
 from ovseg3r_train.learning.losses import segmenter_losses
 from ovseg3r_train.learning.matching import MatchingConfig, match
-from ovseg3r_train.learning.partition import partition
+from ovseg3r_train.learning.partition import Partition, partition
 from ovseg3r_train.learning.seeds import all_seeds
 from ovseg3r_train.learning.targets import NOT_ASKED
 from ovseg3r_train.learning.view_targets import ChosenView, sees_of, view_targets, whole_scene_targets
@@ -104,6 +106,43 @@ def test_a_mask_without_a_name_is_left_alone_or_learned_without_one() -> None:
     assert segmenter_losses([wrong], learned, part.seeds, boxes=False).name.isfinite()
     assert not whole_scene_targets(views, [6], TEXTS).real.any()
     assert whole_scene_targets(views, [6], TEXTS, nameless=True).real.all()
+
+
+def test_what_one_view_answers_with_another_does_not_call_nothing() -> None:
+    # Both views see all six; the first has a mask of the whole table, the second of its right half.
+    masks = ViewMasks(
+        share=np.ones((2, 6), np.float32),
+        inside=np.array([[0, 1, 1, 1, 1, 0], [0, 0, 0, 1, 1, 0]], bool),
+        view=np.array([0, 1]),
+        score=np.ones(2, np.float32),
+        names=("table", "table"),
+    )
+    part, targets = of_views([replace(it, masks=masks) for it in VIEWS])
+    says = said()  # queries 1 and 3 say "table", each the mask of one of the views; the others say nothing
+    says.mask_logits[0, 2:] = -20.0
+    says.mask_logits[0, 3, 3:5] = 20.0
+    says.name_logits[0, [2, 4]] = says.name_logits[0, 0].clone()
+
+    def cost(sparing: Partition | None) -> float:
+        layers = [part.cut(says), part.cut(says)]
+        return float(segmenter_losses(layers, targets, part.seeds, boxes=False, sparing=sparing).name)
+
+    assert cost(sparing=None) > 1
+    assert cost(sparing=part) < 1e-6
+    says.name_logits[0, 2] = says.name_logits[0, 1].clone()  # a query that no view answers with is still told
+    assert cost(sparing=part) > 1
+
+
+def test_a_query_is_known_again_in_other_views_of_its_scene_and_layer_alone() -> None:
+    views = [*VIEWS, ChosenView(scene=1, masks=MASKS, view=0)]
+    seeds = torch.tensor([[1, 2, 3], [1, 2, -1]])
+    part = partition(sees_of(views), torch.tensor([it.scene for it in views]), seeds)
+    assert part.queries.tolist() == [[0, 1], [2, -1], [0, 1]]
+    both = partition(sees_of([VIEWS[0], *views]), torch.tensor([0, 0, 0, 1]), seeds)
+    true = torch.zeros(2, 4, 2, dtype=torch.bool)
+    true[1, 0, 1] = True
+    found = both.in_any_view(true)
+    assert found.nonzero().tolist() == [[1, 0, 1], [1, 1, 1]]
 
 
 def test_masks_may_weigh_what_the_teacher_gave_them() -> None:

@@ -180,6 +180,21 @@ def test_switches_of_the_ablation_change_what_is_learned() -> None:
         lesson(pseudo_share=0.0)
 
 
+def test_a_training_may_spare_what_other_views_answer_with(tmp_path: Path) -> None:
+    def first_step(folder: str, **changes) -> Losses:
+        config = replace(TINY, steps=1, lessons=replace(TINY.lessons, **changes))
+        told: list[Losses] = []
+        run = Run(folder=tmp_path / folder, device="cpu", workers=0)
+        train(config, SCENES, TEXTS, run, on_step=lambda _, losses: told.append(losses))
+        return told[0]
+
+    taught, spared = first_step("taught"), first_step("spared", spare_matched=True)
+    assert taught.name != spared.name
+    assert torch.equal(taught.dice, spared.dice) and torch.equal(taught.semantic, spared.semantic)
+    with pytest.raises(ValueError, match="partition=views"):
+        first_step("whole", spare_matched=True, partition="none")
+
+
 def test_a_video_that_was_reconstructed_twice_counts_once_in_any_of_its_ways() -> None:
     eight, five = SCENES
     again = replace(five, name="tiny5-odometry", video=five.video)
