@@ -71,13 +71,14 @@ def estimate_depth(
     What the sweep finds is kept in `folder` and not made again after a run was cut.
     """
     images = {index: _image(model, selection, index, config.width_px) for index in model.poses}
-    swept = {}
+    swept, witnesses = {}, {}
     for index in images:
-        if near := neighbours(model, index, config.others):
+        others = neighbours(model, index)
+        witnesses[index] = list(others)[: config.witnesses]
+        if near := [it for it, shared in others.items() if shared >= _FEWEST_SHARED][: config.others]:
             kept = folder / f"{index:06d}.npy"
             swept[index] = _swept(kept, model, images, index, near, config.sweep, device)
         on_image()
-    witnesses = {index: neighbours(model, index, config.witnesses, _FEWEST_SEEN) for index in swept}
 
     def together(step: Callable[..., Any], depths: Depths, agreeing: int) -> Depths:
         """Every image against its witnesses, as all of them are before the step."""
@@ -92,20 +93,22 @@ def estimate_depth(
     return together(completed, together(confirmed, flat, config.agreeing_in_plane), config.agreeing)
 
 
-def neighbours(model: SparseModel, index: int, count: int, fewest: int = _FEWEST_SHARED) -> list[int]:
-    """The images to compare one with: they share many points, seen from clearly different places."""
-    mine = model.seen[index]
-    scores = []
+def neighbours(model: SparseModel, index: int) -> dict[int, int]:
+    """The images to compare one with, best first, and how many points they share with it.
+
+    The best share many points, seen from clearly different places.
+    """
+    mine, T, scores = model.seen[index], model.poses[index], []
     for other, theirs in model.seen.items():
         shared = np.intersect1d(mine, theirs, assume_unique=True)
-        if other == index or len(shared) < fewest:
+        if other == index or len(shared) < _FEWEST_SEEN:
             continue
-        rays = [model.xyz[shared] - model.poses[i][:3, 3] for i in (index, other)]
+        rays = [model.xyz[shared] - pose[:3, 3] for pose in (T, model.poses[other])]
         a, b = (ray / np.linalg.norm(ray, axis=1, keepdims=True) for ray in rays)
         angle = float(np.median(np.arccos(np.clip(np.sum(a * b, axis=1), -1, 1))))
         if angle < _WIDE_RAD:
-            scores.append((len(shared) * min(angle / _GOOD_RAD, 1.0), other))
-    return [other for _, other in sorted(scores, key=lambda it: (-it[0], it[1]))[:count]]
+            scores.append((len(shared) * min(angle / _GOOD_RAD, 1.0), other, len(shared)))
+    return {other: shared for _, other, shared in sorted(scores, key=lambda it: (-it[0], it[1]))}
 
 
 def _swept(
