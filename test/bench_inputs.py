@@ -1,4 +1,4 @@
-"""Maps of three kinds of input against the truth: `python test/bench_inputs.py [--rooms 2] [--frames 60]`.
+"""Maps of three kinds of input against the truth: `python test/bench_inputs.py [--rooms 2] [--first 0] [--frames 60]`.
 
 Generated rooms with their true masks, so that poses and depth are all that differs: as recorded; poses withheld; poses
 and depth withheld. Either kind of poses is moved to where the truth is, those of colour alone with a scale.
@@ -33,6 +33,7 @@ SURFACE = ("median cm", "within 5 cm %", "complete to 5 cm %")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rooms", type=int, default=2)
+    parser.add_argument("--first", type=int, default=0, help="number of the first room")
     parser.add_argument("--frames", type=int, default=60)
     parser.add_argument("--width", type=int, default=320, help="of the images, pixels; 4:3")
     options = parser.parse_args()
@@ -44,7 +45,7 @@ def main() -> None:
     )
     table = Table("room", "input", "placed", "ATE cm", "AP, AP50, AP25", *SURFACE, "s for poses and depth")
     with tempfile.TemporaryDirectory() as temporary:
-        for seed in range(options.rooms):
+        for seed in range(options.first, options.first + options.rooms):
             folder = Path(temporary) / f"room{seed}"
             save_room(RoomSequence(build_room(RoomConfig(seed=seed)), walk), folder)
             for what, poses, placed, seconds in inputs(open_sequence(folder), Path(temporary) / f"found{seed}"):

@@ -17,7 +17,8 @@ from ovseg3r_core.evaluation.trajectory_error import trajectory_error
 from ovseg3r_core.odometry.choice import Recovery, recover
 from ovseg3r_core.odometry.doubts import doubts
 from ovseg3r_core.photogrammetry import from_color
-from ovseg3r_core.photogrammetry.dense import DenseConfig, confirmed, scaled
+from ovseg3r_core.photogrammetry.agreement import confirmed
+from ovseg3r_core.photogrammetry.dense import DenseConfig, scaled
 from ovseg3r_core.photogrammetry.from_color import ColorConfig, color_config, scale_of
 from ovseg3r_core.photogrammetry.metric import USUAL_DEPTH_M, Scale, place
 from ovseg3r_core.photogrammetry.selection import SelectionConfig, select
@@ -102,11 +103,11 @@ def test_a_sweep_finds_the_depth_of_a_room_and_others_confirm_what_is_right():
     off = np.abs(depths[2] - true)[(depths[2] > 0) & (true > 0)] / true[(depths[2] > 0) & (true > 0)]
     assert np.median(off) < 0.02
     others = [(image, depth) for i, (image, depth) in enumerate(zip(images, depths, strict=True)) if i != 2]
-    kept = confirmed(images[2], depths[2], others, DenseConfig(width_px=160))
+    kept = confirmed(images[2], depths[2], others, 2, 0.02)
     off_kept = np.abs(kept - true)[(kept > 0) & (true > 0)] / true[(kept > 0) & (true > 0)]
     assert np.mean(kept > 0) > 0.4 and np.mean(off_kept > 0.05) < 0.5 * np.mean(off > 0.05)
-    assert not confirmed(images[2], depths[2] * 1.3, others, DenseConfig()).any() or np.mean(
-        confirmed(images[2], depths[2] * 1.3, others, DenseConfig()) > 0
+    assert not confirmed(images[2], depths[2] * 1.3, others, 2, 0.02).any() or np.mean(
+        confirmed(images[2], depths[2] * 1.3, others, 2, 0.02) > 0
     ) < 0.1 * np.mean(kept > 0)
 
 

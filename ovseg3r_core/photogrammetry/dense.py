@@ -1,9 +1,14 @@
-"""Depth of every image of a sparse model, and what of it other images confirm."""
+"""Depth of every image of a sparse model: a sweep, what other images confirm of it, and planes where it has gaps.
+
+Twice it is held against that of other images, before planes are fitted to it and after: what too few of them agree on
+is dropped, and where it has gaps, what they agree on is taken. The second time matters most for what comes after, since
+masks are carried to the points that an image has depth for.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
@@ -12,15 +17,20 @@ from numpy import ndarray
 
 from ovseg3r_core.atomic import atomic_write
 from ovseg3r_core.config import Within, check_ranges
-from ovseg3r_core.geometry import back_project, invert, project, transform
+from ovseg3r_core.photogrammetry.agreement import completed, confirmed
 from ovseg3r_core.photogrammetry.metric import depths
+from ovseg3r_core.photogrammetry.planar import PlanarConfig, planes_filled
 from ovseg3r_core.photogrammetry.selection import Selection
 from ovseg3r_core.photogrammetry.sparse import SparseModel
 from ovseg3r_core.photogrammetry.sweep import PosedImage, SweepConfig, sweep
 from ovseg3r_core.sequences.calibration import undistort_color
 from ovseg3r_core.types import Camera
 
+Depths = dict[int, Float32[ndarray, "height width"]]
+"""Depth images by frame index, in the model's unit, 0 for none."""
+
 _FEWEST_SHARED = 15  # points that two images share, to be compared
+_FEWEST_SEEN = 5  # and for one to confirm what the other has
 _GOOD_RAD, _WIDE_RAD = np.deg2rad(4.0), np.deg2rad(25.0)  # rays that meet so are told apart, and still look alike
 
 
@@ -32,11 +42,16 @@ class DenseConfig:
     """Images are made this wide first; twice the width costs eight times the time."""
     others: Annotated[int, Within(1, 20)] = 4
     """Images that each is compared with."""
+    witnesses: Annotated[int, Within(1, 100)] = 12
+    """Images that confirm its depth and close its gaps: they cost little, as each of them was swept anyway."""
     agreeing: Annotated[int, Within(1, 20)] = 2
-    """So many of the others must see a point at the same place."""
+    """So many of these must see the same place."""
+    agreeing_in_plane: Annotated[int, Within(1, 20)] = 1
+    """So many, of planes: they are held already by what was confirmed."""
     tolerance: Annotated[float, Within(0.0001, 0.5)] = 0.02
     """What is the same place: a share of the depth."""
     sweep: SweepConfig = field(default_factory=SweepConfig)
+    planar: PlanarConfig = field(default_factory=PlanarConfig)
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -50,59 +65,50 @@ def estimate_depth(
     config: DenseConfig,
     device: str = "cpu",
     on_image: Callable[[], object] = lambda: None,
-) -> dict[int, Float32[ndarray, "height width"]]:
-    """Confirmed depth by frame index, in the model's unit, 0 for none; images that share too little are left out.
+) -> Depths:
+    """The depth of every image; those that share too little are left out.
 
     What the sweep finds is kept in `folder` and not made again after a run was cut.
     """
     images = {index: _image(model, selection, index, config.width_px) for index in model.poses}
-    others = {index: neighbours(model, index, config.others) for index in model.poses}
-    raw = {}
-    for index, near in others.items():
-        if near:
+    swept, witnesses = {}, {}
+    for index in images:
+        others = neighbours(model, index)
+        witnesses[index] = list(others)[: config.witnesses]
+        if near := [it for it, shared in others.items() if shared >= _FEWEST_SHARED][: config.others]:
             kept = folder / f"{index:06d}.npy"
-            raw[index] = _swept(kept, model, images, index, near, config.sweep, device)
+            swept[index] = _swept(kept, model, images, index, near, config.sweep, device)
         on_image()
-    return {
-        index: confirmed(images[index], depth, [(images[o], raw[o]) for o in others[index] if o in raw], config)
-        for index, depth in raw.items()
-    }
+
+    def together(step: Callable[..., Any], depths: Depths, agreeing: int) -> Depths:
+        """Every image against its witnesses, as all of them are before the step."""
+        others = {index: [(images[it], depths[it]) for it in witnesses[index] if it in depths] for index in depths}
+        return {
+            index: step(images[index], depth, others[index], agreeing, config.tolerance)
+            for index, depth in depths.items()
+        }
+
+    sure = together(completed, together(confirmed, swept, config.agreeing), config.agreeing)
+    flat = {index: planes_filled(images[index].grey, depth, config.planar) for index, depth in sure.items()}
+    return together(completed, together(confirmed, flat, config.agreeing_in_plane), config.agreeing)
 
 
-def neighbours(model: SparseModel, index: int, count: int) -> list[int]:
-    """The images to compare one with: they share many points, seen from clearly different places."""
-    mine = model.seen[index]
-    scores = []
+def neighbours(model: SparseModel, index: int) -> dict[int, int]:
+    """The images to compare one with, best first, and how many points they share with it.
+
+    The best share many points, seen from clearly different places.
+    """
+    mine, T, scores = model.seen[index], model.poses[index], []
     for other, theirs in model.seen.items():
         shared = np.intersect1d(mine, theirs, assume_unique=True)
-        if other == index or len(shared) < _FEWEST_SHARED:
+        if other == index or len(shared) < _FEWEST_SEEN:
             continue
-        rays = [model.xyz[shared] - model.poses[i][:3, 3] for i in (index, other)]
+        rays = [model.xyz[shared] - pose[:3, 3] for pose in (T, model.poses[other])]
         a, b = (ray / np.linalg.norm(ray, axis=1, keepdims=True) for ray in rays)
         angle = float(np.median(np.arccos(np.clip(np.sum(a * b, axis=1), -1, 1))))
         if angle < _WIDE_RAD:
-            scores.append((len(shared) * min(angle / _GOOD_RAD, 1.0), other))
-    return [other for _, other in sorted(scores, key=lambda it: (-it[0], it[1]))[:count]]
-
-
-def confirmed(
-    image: PosedImage,
-    depth: Float32[ndarray, "height width"],
-    others: list[tuple[PosedImage, Float32[ndarray, "_ _"]]],
-    config: DenseConfig,
-) -> Float32[ndarray, "height width"]:
-    """The depth where enough of the others have a surface at the same place; 0 elsewhere."""
-    agree = np.zeros(depth.size, np.int32)
-    xyz = back_project(depth, image.camera).reshape(-1, 3)
-    for other, theirs in others:
-        uv, z = project(transform(invert(other.T_map_camera) @ image.T_map_camera, xyz), other.camera)
-        height, width = theirs.shape
-        column, row = (np.nan_to_num(np.rint(it), nan=-1).astype(np.int64) for it in uv.T)
-        inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-        seen = np.where(inside, theirs[row.clip(0, height - 1), column.clip(0, width - 1)], 0)
-        agree += (seen > 0) & (np.abs(seen - z) <= config.tolerance * z)
-    enough = agree.reshape(depth.shape) >= min(config.agreeing, max(len(others), 1))
-    return np.where(enough & (depth > 0), depth, np.float32(0))
+            scores.append((len(shared) * min(angle / _GOOD_RAD, 1.0), other, len(shared)))
+    return {other: shared for _, other, shared in sorted(scores, key=lambda it: (-it[0], it[1]))}
 
 
 def _swept(

@@ -21,7 +21,8 @@ from ovseg3r_core.config import Within, check_ranges
 from ovseg3r_core.geometry import invert
 from ovseg3r_core.types import Camera
 
-_CHUNK = 16  # planes that are warped at once
+_CHUNK = 4  # planes that are warped at once
+_AHEAD = 1e-3  # of the other image: what lies behind it is not in it
 _FLAT = 1e-4  # variance of grey, 0 to 1, below which a window has nothing to correlate
 
 
@@ -31,7 +32,7 @@ class SweepConfig:
 
     planes: Annotated[int, Within(8, 512)] = 64
     """Depths that are tried, evenly in inverse depth."""
-    window_px: Annotated[int, Within(3, 31)] = 9
+    window_px: Annotated[int, Within(3, 31)] = 7
     """Side of the windows that are correlated."""
     small_step: Annotated[float, Within(0.0, 10.0)] = 0.06
     """Cost of a step of one plane between neighbouring pixels."""
@@ -120,11 +121,13 @@ def _through(
     """The other image as it is seen through planes that face the first, and how far it reaches."""
     far, per_inverse = place
     x, y, z = (start + step * inverse[:, None, None] for start, step in zip(far, per_inverse, strict=True))
-    grid = torch.stack([x, y], dim=-1).div_(z[..., None])
-    reached = (z > 1e-3) & (grid[..., 0].abs() <= 1) & (grid[..., 1].abs() <= 1)
-    grid = torch.where(reached[..., None], grid, 2.0)
+    ahead = z > _AHEAD
+    z.clamp_(min=_AHEAD)
+    x, y = x.div_(z), y.div_(z)
+    reached = ahead & (x.abs() <= 1) & (y.abs() <= 1)
     images = source.expand(len(inverse), 1, *source.shape)
-    return grid_sample(images, grid, padding_mode="border", align_corners=True)[:, 0], reached
+    seen = grid_sample(images, torch.stack([x, y], dim=-1), padding_mode="border", align_corners=True)
+    return seen[:, 0], reached
 
 
 def _unlike(
@@ -153,43 +156,49 @@ def _mean(images: Float[Tensor, "planes height width"], window_px: int) -> Float
 def _along_scanlines(
     cost: Float[Tensor, "height width planes"], grey: Float[Tensor, "height width"], config: SweepConfig
 ) -> Float[Tensor, "height width planes"]:
-    """The cost with that of the best way to each pixel from the left, right, top and bottom added."""
+    """The cost with that of the best ways to each pixel from its eight neighbours added."""
     summed = torch.zeros_like(cost)
     for axis in (0, 1):
         lines, image, total = (it.transpose(0, 1) if axis else it for it in (cost, grey, summed))
         lines = lines.contiguous()
-        step = (image[1:] - image[:-1]).abs()
-        jumps = config.jump * torch.exp(-step / config.edge_grey) + config.small_step
-        _walk(lines, jumps, config.small_step, total, range(len(lines)), -1)
-        _walk(lines, jumps, config.small_step, total, range(len(lines) - 1, -1, -1), 0)
+        aside = (0,) if axis else (-1, 0, 1)  # the diagonals go along with the columns
+        for backwards in (False, True):
+            order = range(len(lines) - 1, -1, -1) if backwards else range(len(lines))
+            _walk(lines, image, aside, order, config, total)
     return summed
 
 
 def _walk(
     lines: Float[Tensor, "lines pixels planes"],
-    jumps: Float[Tensor, "steps pixels"],
-    small_step: float,
-    total: Float[Tensor, "lines pixels planes"],
+    grey: Float[Tensor, "lines pixels"],
+    aside: tuple[int, ...],
     order: range,
-    before: int,
+    config: SweepConfig,
+    total: Float[Tensor, "lines pixels planes"],
 ) -> None:
-    """Add to `total` the cost of the best way along the lines in one direction.
-
-    Args:
-        before: the step that leads to line i is `jumps[i + before]`.
-    """
-    way = torch.zeros_like(lines[0])
-    for count, i in enumerate(order):
-        if count:
-            low = way.amin(dim=1, keepdim=True)
-            way = way - low
-            stay = torch.minimum(way, jumps[i + before][:, None])
-            stay[:, 1:] = torch.minimum(stay[:, 1:], way[:, :-1] + small_step)
-            stay[:, :-1] = torch.minimum(stay[:, :-1], way[:, 1:] + small_step)
-            way = lines[i] + stay
+    """Add to `total` the cost of the best ways along the lines, each so many pixels aside with every line."""
+    ways, before = None, 0
+    for i in order:
+        if ways is None:
+            ways = lines[i].repeat(len(aside), 1, 1)
         else:
-            way = lines[i].clone()
-        total[i] += way
+            ways -= ways.amin(dim=2, keepdim=True)
+            jumps = torch.stack([(grey[i] - _moved(grey[before], by)).abs() for by in aside])
+            jumps = config.jump * torch.exp(-jumps / config.edge_grey) + config.small_step
+            ways = torch.stack([_moved(way, by) for way, by in zip(ways, aside, strict=True)])
+            stay = torch.minimum(ways, jumps[:, :, None])
+            stay[:, :, 1:] = torch.minimum(stay[:, :, 1:], ways[:, :, :-1] + config.small_step)
+            stay[:, :, :-1] = torch.minimum(stay[:, :, :-1], ways[:, :, 1:] + config.small_step)
+            ways = stay.add_(lines[i])
+        total[i] += ways.sum(dim=0)
+        before = i
+
+
+def _moved(pixels: Float[Tensor, "pixels ..."], by: int) -> Float[Tensor, "pixels ..."]:
+    """Each pixel as its neighbour so far aside; at the rim the last one is repeated."""
+    if by > 0:
+        return torch.cat([pixels[:1].expand(by, *pixels.shape[1:]), pixels[:-by]])
+    return torch.cat([pixels[-by:], pixels[-1:].expand(-by, *pixels.shape[1:])]) if by else pixels
 
 
 def _depth_of(
