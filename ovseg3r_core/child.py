@@ -100,7 +100,7 @@ def serve(number: str, module: str, *arguments: str) -> None:
         number: of the open file that is the pipe.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which may have a last question
-    with Connection(int(number)) as pipe, contextlib.suppress(EOFError):
+    with Connection(int(number)) as pipe, contextlib.suppress(EOFError, ConnectionError):
         try:
             answer: Callable[[Any], object] = importlib.import_module(module).answers(*arguments)
         except Exception as error:

@@ -45,7 +45,7 @@ class ColourSam(Sam):
         self._color = torch.from_numpy(color.astype(np.int64)).sum(-1)
         none = torch.zeros(1, 1, 1)
         image = ImageTokens(
-            side=1,
+            grid=(1, 1),
             vectors=none[0],
             position=none[0],
             first_keys=none,

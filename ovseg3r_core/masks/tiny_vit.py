@@ -42,8 +42,8 @@ class TinyVitEncoder(nn.Module):
             LayerNorm2d(256),
         )
 
-    def forward(self, image: Float[Tensor, "batch 3 1024 1024"]) -> Float[Tensor, "batch 256 64 64"]:
-        """The embedding of images that are normalised and zero-padded at the bottom and right."""
+    def forward(self, image: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 256 rows columns"]:
+        """The embedding of normalised images whose sides are multiples of 16: no part of it knows where it lies."""
         return self.neck(self.stages(self.patch_embed(image)))
 
 
