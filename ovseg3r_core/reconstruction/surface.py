@@ -81,11 +81,11 @@ def extract_cloud(blocks: VoxelBlocks, keys: Int64[ndarray, " blocks"] | None = 
             found[i] = _points_of(blocks, asked[part], about[part], sides, sizes[part])
 
     in_chunks(read_some, len(parts), smallest=1)
-    held = sizes > 0
+    found, held = [SceneCloud.empty(), *found], sizes > 0
     return SceneCloud(
-        xyz=np.concatenate([SceneCloud.empty().xyz, *(it.xyz for it in found)]),
-        color=np.concatenate([SceneCloud.empty().color, *(it.color for it in found)]),
-        normal=np.concatenate([SceneCloud.empty().normal, *(it.normal for it in found)]),
+        xyz=np.concatenate([it.xyz for it in found]),
+        color=np.concatenate([it.color for it in found]),
+        normal=np.concatenate([it.normal for it in found]),
         blocks=CloudBlocks.read_now(key[asked[held]], sizes[held]),
     )
 

@@ -84,8 +84,6 @@ class TsdfVolume:
         """Take the whole memory budget; `device` is Open3D's name for it, "CPU:0" or "CUDA:0"."""
         self.config = config or TsdfConfig()
         self.frames = 0
-        # Frames that each block took in, and how many of them since its surface was last read; by place in the grid.
-        self._taken, self._unread = (np.zeros(self.config.block_capacity, np.int32) for _ in range(2))
         self._read_at_weight: float | None = None  # None where all of it is to be read
         self._device = o3c.Device(device)
         self._grid = o3d.t.geometry.VoxelBlockGrid(
@@ -97,6 +95,8 @@ class TsdfVolume:
             block_count=self.config.block_capacity,
             device=self._device,
         )
+        # Frames that each block took in, and how many of them since its surface was last read; by place in the grid.
+        self._taken, self._unread = (np.zeros(self._grid.hashmap().capacity(), np.int32) for _ in range(2))
 
     @property
     def blocks(self) -> int:
