@@ -12,8 +12,15 @@ def precision(folder: Path, poses: str, out: Path) -> str:
     """AP, AP50, AP25 of any name, percent, of the map that `segment --poses` makes of a saved room."""
     masks, truth = f"files:{folder}", folder / "truth.ply"
     segment = ["segment", folder, "--out", out, "--masks", masks, "--poses", poses, "--no-segmenter"]
-    subprocess.run([*OVSEG3R, *map(str, segment), "--on-points", str(truth)], check=True, capture_output=True)
-    evaluate = [*OVSEG3R, "evaluate", str(out), str(truth), "--protocol", "class-agnostic", "--json"]
-    found = json.loads(subprocess.run(evaluate, check=True, capture_output=True, text=True).stdout)
+    _ovseg3r(*map(str, segment), "--on-points", str(truth))
+    found = json.loads(_ovseg3r("evaluate", str(out), str(truth), "--protocol", "class-agnostic", "--json"))
     overall = found["top_k"]["overall"]
     return ", ".join(f"{100 * overall[name]:.1f}" for name in ("ap", "ap50", "ap25"))
+
+
+def _ovseg3r(*words: str) -> str:
+    """What a command says on stdout; one that fails is told with what it said on stderr."""
+    ran = subprocess.run([*OVSEG3R, *words], capture_output=True, text=True)
+    if ran.returncode:
+        raise RuntimeError(f"ovseg3r {' '.join(words)} ended with status {ran.returncode}:\n{ran.stderr}")
+    return ran.stdout

@@ -153,6 +153,27 @@ def test_frame_without_usable_depth_is_refused_with_its_numbers(room):
     assert volume.frames == 0 and len(volume.extract()) == 0
 
 
+@pytest.mark.parametrize(
+    ("size", "where", "depth_m"),
+    [
+        ((240, 320), (slice(1, 4), slice(1, 320)), 2.0),
+        ((242, 320), (slice(240, 242), slice(0, 320)), 2.0),
+        ((240, 320), (slice(0, 240), slice(0, 320)), 5.0),
+    ],
+    ids=["between those looked at", "past the last of them", "just as far as is fused"],
+)
+def test_frame_with_hardly_any_reading_is_refused_and_ends_nothing(size, where, depth_m: float):
+    frame = box_room(frames=1, width=size[1], height=size[0]).frames[0]
+    depth = np.zeros(size, np.float32)
+    depth[where] = depth_m
+    volume = TsdfVolume(SMALL)
+    with pytest.raises(Rejected, match="none of them is among") as refused:
+        volume.integrate(replace(frame, depth_m=depth))
+    assert refused.value.reason == "empty_depth" and volume.frames == 0
+    volume.integrate(frame)
+    assert volume.frames == 1
+
+
 def test_empty_volume_gives_an_empty_cloud():
     cloud = TsdfVolume(SMALL).extract()
     assert len(cloud) == 0 and cloud.color.dtype == np.uint8

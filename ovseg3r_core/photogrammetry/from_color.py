@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from ovseg3r_core.atomic import make_folder
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.focal import doubtful
 from ovseg3r_core.photogrammetry.dense import DenseConfig, estimate_depth
+from ovseg3r_core.photogrammetry.groups import held_together
 from ovseg3r_core.photogrammetry.kept import load_model, load_selection, save_model, save_selection
 from ovseg3r_core.photogrammetry.metric import FEWEST_POSITIONS, Scale, place
 from ovseg3r_core.photogrammetry.selection import Selection, SelectionConfig, select
@@ -28,6 +30,8 @@ from ovseg3r_core.stopwatch import Stopwatch
 
 Tell = Callable[[str, int, int], object]
 """Is called with what is being done, how much of it is done, and how much there is."""
+UNCONNECTED = "unconnected"
+"""Why a frame has no pose that was given one: its camera shares too few points with the others to be held there."""
 _WORK = "unfinished"
 
 
@@ -75,6 +79,7 @@ def recover_from_color(
             else:
                 model = structure_from_motion(selection, work, config.sparse, lambda step: tell(step, 0, 0))
             save_model(model, work)
+    model, apart = held_together(model, config.sparse.held_by, config.sparse.fewest)
     to_map, scale_by = place(model, scale)
     with clock("depth"):
         images = iter(range(1, len(model.poses) + 1))
@@ -97,11 +102,11 @@ def recover_from_color(
         recording=recording.name,
         poses={index: to_map.pose(model.poses[index]) for index in depth},
         stamps_s={index: selection.stamps_s[index] for index in depth},
-        left_out=selection.left_out,
+        left_out=selection.left_out | dict.fromkeys(apart, UNCONNECTED),
         scale_known=scale.known,
         calibration=model.calibration,
         depth=folder / DEPTH,
-        report=_report(selection, model, depth, share, scale_by, clock),
+        report=_report(selection, model, len(apart), depth, share, scale_by, clock),
     )
     recovered.save(folder)
     shutil.rmtree(work)
@@ -175,13 +180,19 @@ def _write_depth(folder: Path, depth: dict[int, Any], to_map: Similarity) -> flo
 
 
 def _report(
-    selection: Selection, model: SparseModel, depth: dict[int, Any], share: float, scale_by: str, clock: Stopwatch
+    selection: Selection,
+    model: SparseModel,
+    unconnected: int,
+    depth: dict[int, Any],
+    share: float,
+    scale_by: str,
+    clock: Stopwatch,
 ) -> dict[str, Any]:
-    lost = len(selection.stamps_s) - len(depth)
+    not_placed = Counter({UNCONNECTED: unconnected, "lost": len(selection.stamps_s) - len(depth) - unconnected})
     return {
         "from": "colour",
         "frames": {"read": selection.frames, "taken": len(selection.stamps_s), "posed": len(depth)},
-        "drops": selection.drops | ({"lost": lost} if lost else {}),
+        "drops": selection.drops | dict(+not_placed),
         "sparse_points": len(model.xyz),
         "reprojection_px": model.reprojection_px,
         "intrinsics": {

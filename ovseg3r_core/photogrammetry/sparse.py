@@ -33,6 +33,8 @@ class SparseConfig:
     """Of so few images every pair is matched; of more each with the ten that follow and with some far ahead."""
     fewest: Annotated[int, Within(2, 1000)] = 3
     """Images that a reconstruction has at least."""
+    held_by: Annotated[int, Within(1, 1000)] = 5
+    """Points that a camera, or a group of them, shares with the others at least; whom fewer hold is left out."""
     tracks_an_image: Annotated[int, Within(10, 100_000)] = 300
     """Points that images are placed by, each seen in several; more cost time and gain nothing."""
     threads: Annotated[int, Within(1, 1024)] = field(default=1, repr=False)

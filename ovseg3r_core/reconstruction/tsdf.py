@@ -25,6 +25,7 @@ from ovseg3r_core.types import Frame, SceneCloud
 
 _VOXEL_BYTES = 5 * 4  # distance, weight and three colours; 16-bit weights would wrap after 36 minutes at 30 Hz
 _SPARE_BLOCKS = 256  # kept free, see `_integrate_blocks`
+_STEP = 4  # pixels from one to the next, each way, of those by which Open3D tells the blocks of a frame
 _LEAST_SMOOTH = 0.1  # of the readings; real cameras have 97 % away from jumps, noise less than 1 %
 _FRAMES_A_CAP = 8  # weights are capped every so many frames, as that takes a fifth of a frame's time
 
@@ -107,9 +108,9 @@ class TsdfVolume:
         """Fuse one frame.
 
         Raises:
-            Rejected: `empty_depth` where there is no reading within range, `noisy_depth` where nearly all of them lie
-                at jumps, and `memory_budget` where the frame reaches more new space than the budget has left. The
-                volume is then as it was.
+            Rejected: `empty_depth` where there is no reading within range or hardly one, `noisy_depth` where nearly
+                all of them lie at jumps, and `memory_budget` where the frame reaches more new space than the budget
+                has left. The volume is then as it was.
         """
         depth_m = self._usable_depth(frame)
         depth = o3d.t.geometry.Image(o3c.Tensor.from_numpy(depth_m)).to(self._device)
@@ -272,6 +273,13 @@ class TsdfVolume:
             raise Rejected(
                 "empty_depth",
                 f"frame {frame.index}: no depth between {low} and {high} m; it goes up to {depth_m.max():.2f} m",
+            )
+        rows, columns = (size // _STEP * _STEP for size in depth_m.shape)
+        if not (usable & (depth_m < high))[:rows:_STEP, :columns:_STEP].any():  # Open3D would raise RuntimeError
+            raise Rejected(
+                "empty_depth",
+                f"frame {frame.index}: {left} pixels have depth between {low} and {high} m, and none of them is among "
+                f"those that tell where the frame reaches, every {_STEP}th across and down",
             )
         return np.where(usable, depth_m, np.float32(0))
 
