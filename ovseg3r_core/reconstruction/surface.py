@@ -6,6 +6,7 @@ meanwhile.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import no_type_check
 
 import numpy as np
@@ -41,13 +42,21 @@ class VoxelBlocks:
         """Voxels along a block."""
         return self.distance.shape[1]
 
+    @cached_property
+    def key(self) -> Int64[ndarray, " blocks"]:
+        """The places, packed."""
+        return pack(self.place)
+
+    @cached_property
+    def by_key(self) -> Int64[ndarray, " blocks"]:
+        """The blocks in the order of their keys."""
+        return np.argsort(self.key)
+
     def about(self, which: Int64[ndarray, " some"]) -> Int64[ndarray, "some 27"]:
         """The index of the block at each step of -1, 0, 1 along x, y, z from some blocks; -1 where there is none."""
-        keys = pack(self.place)
-        order = np.argsort(keys)
-        wanted = pack(self.place[which, None] + STEPS)
-        at = np.searchsorted(keys[order], wanted).clip(max=len(keys) - 1)
-        return np.where(keys[order][at] == wanted, order[at], -1)
+        keys, wanted = self.key[self.by_key], pack(self.place[which, None] + STEPS)
+        at = np.searchsorted(keys, wanted).clip(max=len(keys) - 1)
+        return np.where(keys[at] == wanted, self.by_key[at], -1)
 
 
 def extract_cloud(blocks: VoxelBlocks, keys: Int64[ndarray, " blocks"] | None = None) -> SceneCloud:
@@ -67,11 +76,8 @@ def extract_cloud(blocks: VoxelBlocks, keys: Int64[ndarray, " blocks"] | None = 
         raise ValueError(
             f"a surface lies {reach_m:.0f} m out; voxels of {blocks.voxel_m} m number up to {limit_m:.0f} m"
         )
-    key = pack(blocks.place)
-    asked = np.argsort(key)
-    if keys is not None:
-        asked = asked[np.isin(key[asked], keys)]
-    about, sides, sizes = blocks.about(asked), np.empty(len(key), np.uint8), np.zeros(len(asked), np.int64)
+    asked = blocks.by_key if keys is None else blocks.by_key[np.isin(blocks.key[blocks.by_key], keys)]
+    about, sides, sizes = blocks.about(asked), np.empty(len(blocks.key), np.uint8), np.zeros(len(asked), np.int64)
     _sides_of(blocks.distance, blocks.weight, blocks.min_weight, sides)
     parts = [slice(at, at + _BLOCKS_AT_ONCE) for at in range(0, len(asked), _BLOCKS_AT_ONCE)]
     found = [SceneCloud.empty()] * len(parts)
@@ -86,7 +92,7 @@ def extract_cloud(blocks: VoxelBlocks, keys: Int64[ndarray, " blocks"] | None = 
         xyz=np.concatenate([it.xyz for it in found]),
         color=np.concatenate([it.color for it in found]),
         normal=np.concatenate([it.normal for it in found]),
-        blocks=CloudBlocks.read_now(key[asked[held]], sizes[held]),
+        blocks=CloudBlocks.read_now(blocks.key[asked[held]], sizes[held]),
     )
 
 
