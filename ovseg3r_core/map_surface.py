@@ -19,14 +19,14 @@ _WORTH_READING = 1 / 3  # of the frames of a block: a surface that is seen on an
 class MapSurface:
     """A volume, the surface as it was last read, and the keyframes that it lacks since poses were corrected."""
 
-    def __init__(self, config: TsdfConfig, device: str) -> None:
-        """Take the memory budget; `device` is Open3D's name for it, "CPU:0" or "CUDA:0"."""
-        self.lock, self._reading, self._device = Lock(), Lock(), device
+    def __init__(self, config: TsdfConfig) -> None:
+        """Set the memory budget aside."""
+        self.lock, self._reading = Lock(), Lock()
         self.clear(config)
 
     def clear(self, config: TsdfConfig) -> None:
         """Forget everything, and take other settings."""
-        self.volume, self._grown = TsdfVolume(config, device=self._device), GrowingSurface()
+        self.volume, self._grown = TsdfVolume(config), GrowingSurface()
         self._awaited: list[View] = []
         self._stand_for = 0  # frames that the awaited ones are all that is left of
 

@@ -76,7 +76,6 @@ class Perception:
         proposer: MaskProposer,
         same_name: SameName,
         config: PerceptionConfig | None = None,
-        device: str = "cpu",
         map_frame: str = "map",
         segmenter: FindsInstances | None = None,
         map_id: str = "",
@@ -88,7 +87,7 @@ class Perception:
         self.map_frame, self.map_id = map_frame, map_id
         self.clock = Stopwatch()
         self._same_name = same_name
-        self._surface = MapSurface(self.config.tsdf, "CUDA:0" if device == "cuda" else "CPU:0")
+        self._surface = MapSurface(self.config.tsdf)
         self._map, self._following, self._counting = RLock(), Lock(), Lock()
         self.frames = 0
         self.drops: Counter[str] = Counter()

@@ -38,7 +38,6 @@ def perceive(
     proposer: MaskProposer,
     config: PerceptionConfig,
     *,
-    device: str,
     console: Console,
     segmenter: FindsInstances | None = None,
 ) -> Perception:
@@ -47,7 +46,7 @@ def perceive(
     Args:
         segmenter: takes part whenever all views are looked at together.
     """
-    perception = Perception(proposer, same_name, config, device=device, segmenter=segmenter)
+    perception = Perception(proposer, same_name, config, segmenter=segmenter)
     with progress_bar(console) as progress:
         task = progress.add_task(source.name, total=len(source))
         for item in source.read():

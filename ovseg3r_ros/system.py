@@ -101,7 +101,6 @@ class System:
             proposer,
             same_name,
             settings.method,
-            device=device,
             map_frame=settings.input.map_frame,
             map_id=config.map_id,
         )

@@ -66,17 +66,14 @@ def reconstruct(
     return label(fuse(source, config), proposer, known)
 
 
-def fuse(source: Sequence, config: PerceptionConfig | None = None, device: str = "CPU:0") -> Reconstruction:
+def fuse(source: Sequence, config: PerceptionConfig | None = None) -> Reconstruction:
     """Fuse all frames and choose the keyframes, as `Perception.integrate` does.
-
-    Args:
-        device: where to fuse, by Open3D's name.
 
     Raises:
         ValueError: no surface came of the frames; the text says why they were left out.
     """
     config = config or PerceptionConfig()
-    volume, drops, keyframes = TsdfVolume(config.tsdf, device=device), Counter[str](), []
+    volume, drops, keyframes = TsdfVolume(config.tsdf), Counter[str](), []
     selectors: dict[str, KeyframeSelector] = {}
     for item in source.read():
         try:

@@ -82,7 +82,7 @@ def test_what_was_forgotten_is_read_however_little_it_is(frames):
 
 
 def test_a_reading_that_was_lost_is_made_good(frames, monkeypatch):
-    surface = MapSurface(CONFIG, "CPU:0")
+    surface = MapSurface(CONFIG)
     for frame in frames[:20]:
         surface.fuse(frame)
     surface.read()

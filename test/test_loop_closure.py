@@ -127,7 +127,8 @@ def test_when_all_keyframes_move_as_one_everything_moves_rigidly(room, truly):
     perception.refine()
     assert [(it.id, it.label) for it in perception.snapshot().objects] == [(it.id, it.label) for it in before.objects]
     for old, new in zip(before.objects, perception.snapshot().objects, strict=True):
-        assert new.centre == pytest.approx(transform(T, np.array(old.centre)), abs=VOXEL_M)
+        # before, its faces lay in the voxels' own planes: there a surface has other points than aslant
+        assert new.centre == pytest.approx(transform(T, np.array(old.centre)), abs=1.5 * VOXEL_M)
 
 
 @pytest.mark.parametrize("which", [0, 1], ids=["after a look at all views", "as it is live"])

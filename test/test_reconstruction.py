@@ -4,12 +4,16 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
+import open3d as o3d
+import open3d.core as o3c
 import pytest
 from scenes import BOX_ROOM, AnalyticScene, Ball, Block, Plane, box_room, camera, look_at, orbit, render
 from scipy.spatial import KDTree
 
 from ovseg3r_core.checks import Rejected
-from ovseg3r_core.geometry import back_project, project, transform
+from ovseg3r_core.geometry import back_project, invert, project, transform
+from ovseg3r_core.packing import pack
+from ovseg3r_core.reconstruction.block_index import BlockIndex
 from ovseg3r_core.reconstruction.depth_edges import depth_edges
 from ovseg3r_core.reconstruction.incidence import Incidence, IncidenceConfig, see_points
 from ovseg3r_core.reconstruction.keyframes import KeyframeConfig, KeyframeSelector
@@ -153,25 +157,24 @@ def test_frame_without_usable_depth_is_refused_with_its_numbers(room):
     assert volume.frames == 0 and len(volume.extract()) == 0
 
 
-@pytest.mark.parametrize(
-    ("size", "where", "depth_m"),
-    [
-        ((240, 320), (slice(1, 4), slice(1, 320)), 2.0),
-        ((242, 320), (slice(240, 242), slice(0, 320)), 2.0),
-        ((240, 320), (slice(0, 240), slice(0, 320)), 5.0),
-    ],
-    ids=["between those looked at", "past the last of them", "just as far as is fused"],
-)
-def test_frame_with_hardly_any_reading_is_refused_and_ends_nothing(size, where, depth_m: float):
-    frame = box_room(frames=1, width=size[1], height=size[0]).frames[0]
-    depth = np.zeros(size, np.float32)
-    depth[where] = depth_m
+def test_frame_with_hardly_any_reading_is_refused_and_ends_nothing(room):
+    depth_m = np.zeros((240, 320), np.float32)
+    depth_m[1:4, 1:] = 2.0  # between the pixels that tell where a frame reaches
     volume = TsdfVolume(SMALL)
     with pytest.raises(Rejected, match="none of them is among") as refused:
-        volume.integrate(replace(frame, depth_m=depth))
+        volume.integrate(replace(room.frames[0], depth_m=depth_m))
     assert refused.value.reason == "empty_depth" and volume.frames == 0
-    volume.integrate(frame)
+    volume.integrate(room.frames[0])
     assert volume.frames == 1
+
+
+def test_frame_that_lies_too_far_out_for_its_voxels_is_refused(room):
+    volume = TsdfVolume(replace(SMALL, voxel_size_m=0.002))
+    T = room.frames[0].T_map_camera.copy()
+    T[0, 3] += 3000.0
+    with pytest.raises(Rejected, match="voxels of 0.002 m number up to 2097 m") as refused:
+        volume.integrate(replace(room.frames[0], T_map_camera=T))
+    assert refused.value.reason == "bad_pose" and volume.blocks == 0
 
 
 def test_empty_volume_gives_an_empty_cloud():
@@ -197,17 +200,25 @@ def test_memory_never_exceeds_the_budget_and_known_space_goes_on_being_fused():
     assert refused > 0
     volume.integrate(first)
     assert (volume.blocks, volume.frames) == (blocks, frames + 1)
-    assert volume._grid.hashmap().capacity() == config.block_capacity
     assert config.block_capacity * config.block_bytes <= 15 * 2**20
 
 
-def test_nearly_full_volume_fuses_the_same_in_parts(room, cloud):
+def test_volume_that_is_full_fuses_the_same(room, cloud):
     volume = TsdfVolume(SMALL)
     for frame in room.frames:
         volume.integrate(frame)
-    needed = (volume.blocks + 260) * SMALL.block_bytes / 2**20
+    needed = volume.blocks * SMALL.block_bytes / 2**20
     tight = replace(SMALL, memory_budget_mb=needed)
     assert np.array_equal(fuse(room.frames, tight).xyz, cloud.xyz)
+
+
+def test_blocks_keep_their_slots_as_others_come():
+    index, keys = BlockIndex(), pack(np.array([[5, 0, 0], [-1, 2, 3], [0, 0, 7]], np.int32))
+    assert index.take(keys[:2]).tolist() == [0, 1]
+    assert index.missing(keys) == 1
+    assert index.take(keys).tolist() == [0, 1, 2] and len(index) == 3
+    assert index.find(np.array([[0, 0, 7], [5, 0, 0], [1, 1, 1]], np.int32)).tolist() == [2, 0, -1]
+    assert index.places(np.array([1])).tolist() == [[-1, 2, 3]]
 
 
 def test_what_left_is_forgotten_and_what_stands_by_it_stays():
@@ -427,6 +438,50 @@ def test_thin_wall_seen_from_both_sides_keeps_both_faces():
         assert np.median(cloud.normal[face, 1]) * side > 0
 
 
+def grid_of(field: VoxelBlocks) -> o3d.t.geometry.VoxelBlockGrid:
+    """The same field for Open3D."""
+    grid = o3d.t.geometry.VoxelBlockGrid(
+        attr_names=("tsdf", "weight", "color"),
+        attr_dtypes=(o3c.float32, o3c.float32, o3c.float32),
+        attr_channels=((1,), (1,), (3,)),
+        voxel_size=field.voxel_m,
+        block_resolution=field.side,
+        block_count=2 * len(field.place) + 1,
+    )
+    if len(field.place):
+        slots, _ = grid.hashmap().activate(o3c.Tensor.from_numpy(field.place))
+        slots = slots.numpy()
+        grid.attribute("tsdf").numpy()[slots] = field.distance[..., None]
+        grid.attribute("weight").numpy()[slots] = field.weight[..., None]
+        grid.attribute("color").numpy()[slots] = field.color
+    return grid
+
+
+def test_depth_is_fused_as_open3d_does_it():
+    frames = box_room(frames=4, width=320, height=240).frames
+    volume = TsdfVolume(replace(SMALL, jump_ratio=1.0))
+    grid = grid_of(volume.read())
+    for frame in frames:
+        volume.integrate(frame)
+        K = frame.camera.K.copy()
+        K[:2, 2] += 0.5  # it takes the pixel before the one that a voxel falls on
+        T, reach = o3c.Tensor.from_numpy(invert(frame.T_map_camera)), (1.0, 5.0, 4.0)
+        depth = np.where((frame.depth_m >= 0.2) & (frame.depth_m <= 5.0), frame.depth_m, np.float32(0))
+        depth, color = (o3d.t.geometry.Image(o3c.Tensor(it)) for it in (depth, frame.color.astype(np.float32) / 255))
+        blocks = grid.compute_unique_block_coordinates(depth, o3c.Tensor.from_numpy(frame.camera.K), T, *reach)
+        grid.integrate(blocks, depth, color, o3c.Tensor.from_numpy(K), T, *reach)
+    own, slots = volume.read(), grid.hashmap().active_buf_indices().numpy()
+    key = pack(grid.hashmap().key_tensor().numpy()[slots])
+    both, at, here = np.intersect1d(own.key, key, return_indices=True)
+    assert len(both) > 0.995 * max(len(own.key), len(key)) > 1500
+    weight = grid.attribute("weight").numpy()[slots[here], ..., 0]
+    same = (own.weight[at] == weight) & (weight > 0)  # not so where a voxel falls between two pixels, or is just in reach
+    assert np.mean(same[weight > 0]) > 0.97
+    distance, color = (grid.attribute(name).numpy()[slots[here]] for name in ("tsdf", "color"))
+    assert np.mean(np.abs(own.distance[at] - distance[..., 0])[same] < 1e-3) > 0.99
+    assert np.mean(np.abs(own.color[at] - color)[same] < 0.1) > 0.99
+
+
 def test_the_surface_is_the_one_that_open3d_extracts():
     room = box_room(frames=4, width=320, height=240)
     volume = TsdfVolume()
@@ -434,7 +489,7 @@ def test_the_surface_is_the_one_that_open3d_extracts():
         volume.integrate(frame)
     field = volume.read()
     own = extract_cloud(field)
-    theirs = volume._grid.extract_point_cloud(weight_threshold=field.min_weight).point
+    theirs = grid_of(field).extract_point_cloud(weight_threshold=field.min_weight).point
     xyz, color, normal = (it.numpy().astype(np.float64) for it in (theirs.positions, theirs.colors, theirs.normals))
     _, voxel = np.unique(np.floor(xyz / field.voxel_m + 0.5).astype(int), axis=0, return_inverse=True)
 

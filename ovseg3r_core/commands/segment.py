@@ -113,7 +113,7 @@ def segment(
         encoder = MiniLm()
         choice = choose_segmenter(off=no_segmenter, checkpoint=segmenter, names=asked or (), device=where)
 
-    perception = perceive(source, proposer, config, device=where, console=err, segmenter=choice.segmenter)
+    perception = perceive(source, proposer, config, console=err, segmenter=choice.segmenter)
 
     with err.status("writing the results"):
         snapshot = replace(perception.snapshot(), scale_known=placed.scale_known)
