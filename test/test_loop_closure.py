@@ -27,7 +27,6 @@ HALF = 3
 THINGS = ["ball", "cabinet", "cup", "table"]
 VOXEL_M = 0.02
 SMALL = TsdfConfig(memory_budget_mb=48.0)
-"""A volume of the usual size takes a second to make."""
 
 
 @pytest.fixture(scope="module")
