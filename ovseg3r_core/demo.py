@@ -62,7 +62,6 @@ class Stage:
     proposer: MaskProposer
     namer: Namer
     choice: SegmenterChoice
-    device: str
     out: Console
     err: Console
 
@@ -71,9 +70,7 @@ class Stage:
         start = time.perf_counter()
         config = config_of(online=False, voxel_size_m=scene.voxel_size_m)
         learned = self.choice.segmenter
-        perception = perceive(
-            scene.source, self.proposer, config, device=self.device, console=self.err, segmenter=learned
-        )
+        perception = perceive(scene.source, self.proposer, config, console=self.err, segmenter=learned)
         with self.err.status("writing the results"):
             snapshot = perception.snapshot()
             namer = self.namer.with_names_of(record.label for record in snapshot.objects)
@@ -97,7 +94,7 @@ def run_demo(folder: Path, device: str, out: Console, err: Console) -> None:
         namer = Namer(default_vocabulary(), encoder)
         proposer = build_proposer("default", device=device)
         choice = choose_segmenter(off=False, checkpoint=None, names=(), device=device)
-        stage = Stage(proposer=proposer, namer=namer, choice=choice, device=device, out=out, err=err)
+        stage = Stage(proposer=proposer, namer=namer, choice=choice, out=out, err=err)
     stage.show(bin_scene(), folder / "bin")
     with err.status("furnishing a room"):
         room = room_scene()

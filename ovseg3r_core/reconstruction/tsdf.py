@@ -226,7 +226,9 @@ class TsdfVolume:
         """The voxels of the blocks in use that come near some points: their flat index in the field, and place."""
         side, voxel_m = self.config.block_resolution, self.config.voxel_size_m
         corners = xyz[:, None] + reach_m * np.stack(np.meshgrid(*[[-1, 0, 1]] * 3), axis=-1).reshape(1, 27, 3)
-        places, slots = self._in_use(np.unique(np.floor(corners.reshape(-1, 3) / self._block_m).astype(np.int32), axis=0))
+        places, slots = self._in_use(
+            np.unique(np.floor(corners.reshape(-1, 3) / self._block_m).astype(np.int32), axis=0)
+        )
         z, y, x = np.meshgrid(*[np.arange(side)] * 3, indexing="ij")
         inside = np.stack([x, y, z], axis=-1).reshape(1, -1, 3)
         xyz_of = (places[:, None].astype(np.int64) * side + inside) * voxel_m
