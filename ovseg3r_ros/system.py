@@ -24,6 +24,7 @@ from ovseg3r_core.odometry.live import LiveTracker
 from ovseg3r_core.perception import Perception
 from ovseg3r_core.perception_config import PerceptionConfig
 from ovseg3r_core.pose_correction import KeyframePoses
+from ovseg3r_core.reconstruction.warm_up import compile_loops
 from ovseg3r_core.stage import step_back
 from ovseg3r_core.types import Frame
 from ovseg3r_ros.answers import Answers
@@ -96,7 +97,9 @@ class System:
     def _build(self, masks: BuildMasks, vocabulary: Vocabulary, device: str) -> None:
         node, settings, config, encoder = self._node, self._settings, self._settings.node, self._encoder
         with ThreadPoolExecutor(1, initializer=step_back, initargs=(_NETWORK_NICENESS,)) as loader:
-            proposer = self._proposer = loader.submit(masks, config, vocabulary).result()
+            loading = loader.submit(masks, config, vocabulary)
+            compile_loops()  # meanwhile: a camera would not wait for it
+            proposer = self._proposer = loading.result()
         perception = Perception(
             proposer,
             same_name,

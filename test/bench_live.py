@@ -27,6 +27,7 @@ from ovseg3r_core.masks.proposer import CountsPrompts
 from ovseg3r_core.perception import Perception
 from ovseg3r_core.perception_config import PerceptionConfig, config_of
 from ovseg3r_core.reconstruction.keyframes import KeyframeConfig
+from ovseg3r_core.reconstruction.warm_up import compile_loops
 from ovseg3r_core.segmenter_choice import choose_segmenter
 from ovseg3r_core.sequences.sequence import open_sequence
 from ovseg3r_core.stage import Stage
@@ -64,6 +65,7 @@ def main() -> None:
     perception = Perception(proposer, same_name, config, segmenter=choice.segmenter)
     live = LivePerception(perception, LiveConfig(), lambda _: None, time.time)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    compile_loops()  # as the node does before it listens
     live.start()
     where = Where(live)
     arrive(live, frames, options.rate)

@@ -11,13 +11,18 @@ from scipy.spatial import KDTree
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.geometry import back_project, transform
 from ovseg3r_core.packing import pack
+from ovseg3r_core.reconstruction import depth_edges as depth_edges_of
+from ovseg3r_core.reconstruction import depth_fusion, surface
 from ovseg3r_core.reconstruction.block_index import BlockIndex
 from ovseg3r_core.reconstruction.depth_edges import depth_edges
+from ovseg3r_core.reconstruction.growing_surface import GrowingSurface
 from ovseg3r_core.reconstruction.surface import VoxelBlocks, extract_cloud
 from ovseg3r_core.reconstruction.tsdf import TsdfConfig, TsdfVolume
+from ovseg3r_core.reconstruction.warm_up import compile_loops
 from ovseg3r_core.types import Frame, SceneCloud
 
 SMALL = TsdfConfig(memory_budget_mb=64.0)
+LOOPS = (depth_edges_of._mark_jumps, depth_fusion._meet, depth_fusion._fuse, surface._read, surface._sides_of)
 
 
 def fuse(frames: list[Frame], config: TsdfConfig = SMALL) -> SceneCloud:
@@ -171,6 +176,18 @@ def test_frame_that_lies_too_far_out_for_its_voxels_is_refused(room):
     with pytest.raises(Rejected, match=r"voxels of 0\.002 m number up to 2097 m") as refused:
         volume.integrate(replace(room.frames[0], T_map_camera=T))
     assert refused.value.reason == "bad_pose" and volume.blocks == 0
+
+
+def test_what_a_frame_needs_is_compiled_beforehand(room):
+    compile_loops()
+    before = {loop: len(loop.signatures) for loop in LOOPS}
+    assert all(before.values())
+    volume = TsdfVolume(SMALL)
+    color = room.frames[0].color[:, ::-1].copy()[:, ::-1]  # as a driver's images may lie in memory
+    color.flags.writeable = False
+    volume.integrate(replace(room.frames[0], color=color, T_map_camera=np.asfortranarray(room.frames[0].T_map_camera)))
+    GrowingSurface().take(volume.read_again())
+    assert {loop: len(loop.signatures) for loop in LOOPS} == before
 
 
 def test_empty_volume_gives_an_empty_cloud():

@@ -68,8 +68,7 @@ def blocks_met(
     samples = int(np.ceil(2 * reach_m / block_m * _SAMPLES_A_BLOCK)) + 1
     rows, columns = (-(-size // STEP) for size in depth_m.shape)
     met = np.empty((rows * columns * samples, 3), np.int32)
-    pinhole = np.array([camera.fx, camera.fy, camera.cx, camera.cy])
-    count = _meet(depth_m, pinhole, T_map_camera, block_m, reach_m, samples, met)
+    count = _meet(depth_m, _pinhole(camera), np.array(T_map_camera, order="C"), block_m, reach_m, samples, met)
     _, first = np.unique(pack(met[:count]), return_index=True)
     return met[first]
 
@@ -95,9 +94,13 @@ def fuse_depth(
         reach_m: truncation distance.
         most: readings that a voxel remembers.
     """
-    pinhole = np.array([camera.fx, camera.fy, camera.cx, camera.cy])
-    image, memory = (depth_m, color, pinhole, T_camera_map), (field.distance, field.weight, field.color)
-    _fuse(slots, places, *image, voxel_m, reach_m, most, *memory)
+    color = np.require(color, requirements=["C", "W"])  # the loop is compiled for one kind of array
+    image = (depth_m, color, _pinhole(camera), np.array(T_camera_map, order="C"))
+    _fuse(slots, places, *image, voxel_m, reach_m, most, field.distance, field.weight, field.color)
+
+
+def _pinhole(camera: Camera) -> Float64[ndarray, "4"]:
+    return np.array([camera.fx, camera.fy, camera.cx, camera.cy], np.float64)
 
 
 @compiled
