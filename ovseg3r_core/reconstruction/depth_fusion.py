@@ -1,8 +1,8 @@
 """One depth image fused into a truncated distance field (Curless and Levoy, 1996), on sparse blocks of voxels.
 
 The same sums as Open3D's `VoxelBlockGrid.integrate`, of the pixel that a voxel falls on; Open3D takes the one before
-that, half a pixel aside. Compiled here: Open3D holds Python's lock all the while, ten to sixty milliseconds a frame, and
-neither a question nor an image would be taken meanwhile.
+that, half a pixel aside. Compiled here: Open3D holds Python's lock all the while, ten to sixty milliseconds a frame,
+and neither a question nor an image would be taken meanwhile.
 """
 
 from dataclasses import dataclass
