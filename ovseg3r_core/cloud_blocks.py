@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Int32, Int64
 from numpy import ndarray
 
-from ovseg3r_core.packing import STEPS, pack, unpack
+from ovseg3r_core.packing import STEPS, find, pack, unpack
 
 _readings = itertools.count(1)  # of all volumes: no two states of a block have one number
 
@@ -51,8 +51,8 @@ class CloudBlocks:
         """For each point of a later cloud its place in this one; -1 where its block was read again since."""
         if not len(self.key):
             return np.full(int(later.start[-1]), -1, np.int64)
-        at = np.searchsorted(self.key, later.key).clip(max=len(self.key) - 1)
-        same = (self.key[at] == later.key) & (self.reading[at] == later.reading)
+        at = find(later.key, self.key)
+        same = (at >= 0) & (self.reading[at] == later.reading)
         before = np.arange(later.start[-1]) + np.repeat(self.start[at] - later.start[:-1], later.sizes)
         before[np.repeat(~same, later.sizes)] = -1
         return before

@@ -17,6 +17,14 @@ def pack(place: Int[ndarray, "*places 3"]) -> Int64[ndarray, "*places"]:
     return (place[..., 0] << 2 * _BITS) | (place[..., 1] << _BITS) | place[..., 2]
 
 
+def find(wanted: Int64[ndarray, "*places"], keys: Int64[ndarray, " keys"]) -> Int64[ndarray, "*places"]:
+    """Where packed places stand among sorted ones; -1 where they do not."""
+    if not len(keys):
+        return np.full(wanted.shape, -1, np.int64)
+    at = np.searchsorted(keys, wanted).clip(max=len(keys) - 1)
+    return np.where(keys[at] == wanted, at, -1)
+
+
 def unpack(keys: Int64[ndarray, " places"]) -> Int64[ndarray, "places 3"]:
     """The places that `pack` made these numbers of."""
     mask = (1 << _BITS) - 1

@@ -49,9 +49,8 @@ def test_depth_is_fused_as_open3d_does_it():
     both, at, here = np.intersect1d(own.key, key, return_indices=True)
     assert len(both) > 0.995 * max(len(own.key), len(key)) > 1500
     weight = grid.attribute("weight").numpy()[slots[here], ..., 0]
-    same = (own.weight[at] == weight) & (
-        weight > 0
-    )  # not so where a voxel falls between two pixels, or is just in reach
+    # not so where a voxel falls between two pixels, or is just within reach
+    same = (own.weight[at] == weight) & (weight > 0)
     assert np.mean(same[weight > 0]) > 0.97
     distance, color = (grid.attribute(name).numpy()[slots[here]] for name in ("tsdf", "color"))
     assert np.mean(np.abs(own.distance[at] - distance[..., 0])[same] < 1e-3) > 0.99

@@ -169,6 +169,20 @@ def test_frame_with_hardly_any_reading_is_refused_and_ends_nothing(room):
     assert volume.frames == 1
 
 
+@pytest.mark.parametrize(
+    ("size", "where", "depth_m"),
+    [((242, 320), (slice(240, 242), slice(0, 320)), 2.0), ((240, 320), (slice(0, 240), slice(0, 320)), 5.0)],
+    ids=["in the last rows only", "just as far as is fused"],
+)
+def test_frame_with_readings_at_the_limits_is_fused(size, where, depth_m: float):
+    frame = box_room(frames=1, width=size[1], height=size[0]).frames[0]
+    depth = np.zeros(size, np.float32)
+    depth[where] = depth_m
+    volume = TsdfVolume(SMALL)
+    volume.integrate(replace(frame, depth_m=depth))
+    assert volume.frames == 1 and volume.read().weight.any()
+
+
 def test_frame_that_lies_too_far_out_for_its_voxels_is_refused(room):
     volume = TsdfVolume(replace(SMALL, voxel_size_m=0.002))
     T = room.frames[0].T_map_camera.copy()
@@ -213,6 +227,7 @@ def test_memory_never_exceeds_the_budget_and_known_space_goes_on_being_fused():
     assert refused > 0
     volume.integrate(first)
     assert (volume.blocks, volume.frames) == (blocks, frames + 1)
+    assert len(volume._field.weight) == config.block_capacity
     assert config.block_capacity * config.block_bytes <= 15 * 2**20
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Int32, Int64
 from numpy import ndarray
 
-from ovseg3r_core.packing import pack, unpack
+from ovseg3r_core.packing import find, pack, unpack
 
 
 class BlockIndex:
@@ -32,17 +32,18 @@ class BlockIndex:
 
     def take(self, keys: Int64[ndarray, " blocks"]) -> Int64[ndarray, " blocks"]:
         """The slots of some blocks, packed and each given once; those that there are not yet are added."""
-        new = keys[self._find(keys) < 0]
-        if len(new):
-            added = np.arange(len(self), len(self) + len(new))
-            self._keys = np.concatenate([self._keys, new])
-            merged, slots = np.concatenate([self._sorted, new]), np.concatenate([self._slot, added])
+        slots = self._find(keys)
+        new = slots < 0
+        slots[new] = added = np.arange(len(self), len(self) + np.count_nonzero(new))
+        if len(added):
+            self._keys = np.concatenate([self._keys, keys[new]])
+            merged = np.concatenate([self._sorted, keys[new]])
             order = np.argsort(merged, kind="stable")
-            self._sorted, self._slot = merged[order], slots[order]
-        return self._find(keys)
+            self._sorted, self._slot = merged[order], np.concatenate([self._slot, added])[order]
+        return slots
 
     def _find(self, keys: Int64[ndarray, " blocks"]) -> Int64[ndarray, " blocks"]:
-        if not len(self):
-            return np.full(len(keys), -1, np.int64)
-        at = np.searchsorted(self._sorted, keys).clip(max=len(self) - 1)
-        return np.where(self._sorted[at] == keys, self._slot[at], -1)
+        at = find(keys, self._sorted)
+        known = at >= 0
+        at[known] = self._slot[at[known]]
+        return at

@@ -15,7 +15,7 @@ from numpy import ndarray
 
 from ovseg3r_core.cloud_blocks import CloudBlocks
 from ovseg3r_core.compiled import compiled, in_chunks
-from ovseg3r_core.packing import REACH, STEPS, pack
+from ovseg3r_core.packing import REACH, STEPS, find, pack
 from ovseg3r_core.types import SceneCloud
 
 _BLOCKS_AT_ONCE = 128  # room for a point a voxel is taken for so many: of a whole map it would be gigabytes
@@ -54,9 +54,8 @@ class VoxelBlocks:
 
     def about(self, which: Int64[ndarray, " some"]) -> Int64[ndarray, "some 27"]:
         """The index of the block at each step of -1, 0, 1 along x, y, z from some blocks; -1 where there is none."""
-        keys, wanted = self.key[self.by_key], pack(self.place[which, None] + STEPS)
-        at = np.searchsorted(keys, wanted).clip(max=len(keys) - 1)
-        return np.where(keys[at] == wanted, self.by_key[at], -1)
+        at = find(pack(self.place[which, None] + STEPS), self.key[self.by_key])
+        return np.where(at >= 0, self.by_key[at], -1)
 
 
 def extract_cloud(blocks: VoxelBlocks, keys: Int64[ndarray, " blocks"] | None = None) -> SceneCloud:

@@ -105,8 +105,9 @@ class TsdfVolume:
         """
         depth_m = self._usable_depth(frame)
         places = blocks_met(depth_m, frame.camera, frame.T_map_camera, self._block_m, self._reach_m)
-        self._check(frame, places)
-        slots = self._index.take(pack(places))
+        keys = pack(places)
+        self._check(frame, places, keys)
+        slots = self._index.take(keys)
         fuse_depth(
             self._field,
             slots,
@@ -259,7 +260,7 @@ class TsdfVolume:
             )
         return np.where(usable, depth_m, np.float32(0))
 
-    def _check(self, frame: Frame, places: Int32[ndarray, "blocks 3"]) -> None:
+    def _check(self, frame: Frame, places: Int32[ndarray, "blocks 3"], keys: Int64[ndarray, " blocks"]) -> None:
         """Refuse a frame that reaches further than blocks can be numbered, or than the budget pays for."""
         furthest = int(np.abs(places).max()) + 1
         if furthest * self.config.block_resolution >= REACH:
@@ -268,7 +269,7 @@ class TsdfVolume:
                 f"frame {frame.index} lies {furthest * self._block_m:.0f} m out, and voxels of "
                 f"{self.config.voxel_size_m:g} m number up to {REACH * self.config.voxel_size_m:.0f} m",
             )
-        new, room = self._index.missing(pack(places)), self.config.block_capacity
+        new, room = self._index.missing(keys), self.config.block_capacity
         if self.blocks + new > room:
             raise Rejected(
                 "memory_budget",
