@@ -4,6 +4,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+import harness_client
 import numpy as np
 import pytest
 from harness_camera import SimClock
@@ -12,6 +13,7 @@ from harness_faults import altered, halved
 from harness_perception import ACTIVE, DEACTIVATE, INACTIVE, values_of
 from harness_process import Died
 from harness_robot import Robot
+from rcl_interfaces.msg import ParameterValue
 from rcl_interfaces.srv import GetParameters
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
@@ -63,6 +65,24 @@ def test_a_wait_ends_when_the_program_dies(robot: Robot):
     with pytest.raises(Died, match="configured"):
         node.wait_for_status("anything", lambda status: True, timeout_s=30)
     assert time.monotonic() - start < 5
+
+
+def test_what_reads_is_asked_again_where_the_answer_was_lost(robot: Robot, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(harness_client, "_ASK_AGAIN_S", 0.3)
+    asked, lost = [], []
+
+    def answer(request: object, response: GetParameters.Response) -> GetParameters.Response:
+        asked.append(request)
+        response.values = [ParameterValue(integer_value=len(asked))]
+        return response
+
+    with harness_client.Client(robot.client.domain, "forgetful") as server:
+        service = server.node.create_service(GetParameters, "/forgetful", answer)
+        send = service.send_response
+        monkeypatch.setattr(service, "send_response", lambda *it: send(*it) if lost else lost.append(it))
+        server.listen(Image, "/anything")  # wakes the executor, so that it sees the service
+        answered = robot.client.call(GetParameters, "/forgetful", GetParameters.Request())
+    assert answered.values[0].integer_value == 2 and len(lost) == 1
 
 
 def test_a_wait_names_what_did_not_come(robot: Robot):

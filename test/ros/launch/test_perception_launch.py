@@ -38,9 +38,12 @@ class TestRunning(unittest.TestCase):
         node = rclpy.create_node("test_client")
         client = node.create_client(QueryObjects, "query_objects")
         self.assertTrue(client.wait_for_service(START_S), "query_objects did not come up")
-        future = client.call_async(QueryObjects.Request(text="cup"))
-        rclpy.spin_until_future_complete(node, future, timeout_sec=10)
-        self.assertTrue(future.done(), "no answer within 10 s")
+        for _ in range(2):  # the first answer can be lost while the service discovers its asker
+            future = client.call_async(QueryObjects.Request(text="cup"))
+            rclpy.spin_until_future_complete(node, future, timeout_sec=10)
+            if future.done():
+                break
+        self.assertTrue(future.done(), "no answer within 10 s, twice")
         self.assertEqual((future.result().success, future.result().verdict), (True, "blind"))
         node.destroy_node()
 
