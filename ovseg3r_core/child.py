@@ -7,12 +7,11 @@ Questions and answers go through a pipe between the two, pickled: neither comes 
 import contextlib
 import copy
 import importlib
-import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe
 from typing import Any
@@ -25,8 +24,8 @@ class Child:
         ChildProcessError: from `ask`, where the child died twice over one question.
     """
 
-    def __init__(self, module: str, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
-        self._command, self._environment = (module, arguments), os.environ | (environment or {})
+    def __init__(self, module: str, *arguments: str) -> None:
+        self._command = (module, arguments)
         self._lock = threading.Lock()
         self._start()
 
@@ -67,7 +66,7 @@ class Child:
         self._pipe, theirs = Pipe()
         with theirs:
             command = [sys.executable, "-m", __name__, str(theirs.fileno()), module, *arguments]
-            self._process = subprocess.Popen(command, env=self._environment, pass_fds=[theirs.fileno()])
+            self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()])
 
     def _end(self) -> int:
         self._pipe.close()

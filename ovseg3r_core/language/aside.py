@@ -1,7 +1,6 @@
 """The default text encoder in a process of its own, for questions that are asked while this process is busy.
 
-Encoding one text is a hundred small steps: one that takes ten milliseconds takes a hundred beside threads that map a
-scene.
+Here it would wait for Python's lock beside the threads that map a scene, at a moment when somebody waits for an answer.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,8 +28,7 @@ class MiniLmAside:
 
     def __init__(self) -> None:
         models.find(self.name)  # tells here what is missing, and not in the child
-        # Products this small gain nothing from threads.
-        self._child = Child(__name__, environment={"OPENBLAS_NUM_THREADS": "1"})
+        self._child = Child(__name__)
         self._memory = EmbeddingMemory(lambda texts: self._child.ask(list(texts)), channels=_CHANNELS)
 
     def embed(self, texts: Sequence[str]) -> Float32[ndarray, "texts channels"]:
