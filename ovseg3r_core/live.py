@@ -22,7 +22,7 @@ from ovseg3r_core.mapping.memory import Memory
 from ovseg3r_core.mapping.operator import Operation
 from ovseg3r_core.mapping.reanchoring import Reanchored
 from ovseg3r_core.mapping.snapshot import MapSnapshot
-from ovseg3r_core.masks.aside import MasksAside
+from ovseg3r_core.masks.proposer import WorksAside
 from ovseg3r_core.perception import Perception
 from ovseg3r_core.pose_correction import PoseCorrection
 from ovseg3r_core.rolling import RollingWindow
@@ -136,7 +136,7 @@ class LivePerception:
             idle_s=config.settle_s,
             idle=self._settle,
             niceness=_LOOK_NICENESS,
-            threads=2 if isinstance(perception.proposer, MasksAside) else 1,
+            threads=2 if isinstance(perception.proposer, WorksAside) else 1,
         )
         self._correct = Stage("correct", _CORRECTIONS, self._do_correct, left_out)
         self._refine = Stage("refine", 1, self._do_refine, lambda *_: None, niceness=_REFINE_NICENESS)

@@ -19,7 +19,7 @@ from ovseg3r_core.language.vocabulary import Vocabulary, load_vocabulary
 from ovseg3r_core.live import Arrival, LiveConfig, LiveMap, LivePerception
 from ovseg3r_core.mapping.queries import QueryEngine
 from ovseg3r_core.masks.aside import MasksAside
-from ovseg3r_core.masks.proposer import EmbedsMasks, MaskProposer
+from ovseg3r_core.masks.proposer import EmbedsMasks, MaskProposer, WorksAside
 from ovseg3r_core.odometry.live import LiveTracker
 from ovseg3r_core.perception import Perception
 from ovseg3r_core.perception_config import PerceptionConfig
@@ -184,7 +184,7 @@ class System:
 
     def _end_children(self) -> None:
         self._encoder.close()
-        if isinstance(self._proposer, MasksAside):
+        if isinstance(self._proposer, WorksAside):
             self._proposer.close()
 
     def _take_frame(self, sensor: str, stamp_ns: int, load: Callable[[], Frame]) -> None:

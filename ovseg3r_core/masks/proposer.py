@@ -57,6 +57,15 @@ class LooksForTexts(Protocol):
         ...
 
 
+@runtime_checkable
+class WorksAside(Protocol):
+    """What a proposer has in addition that works in a process of its own, so that this one can go on meanwhile."""
+
+    def close(self) -> None:
+        """End that process."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Detections:
     """Named boxes in one image."""

@@ -1,13 +1,15 @@
 """The executor: services that take their time stop neither each other nor the topics."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
 import rclpy
+from harness_client import Client
 from harness_robot import Robot
-from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from std_msgs.msg import Empty
@@ -106,6 +108,77 @@ def test_an_error_of_a_callback_reaches_whoever_spins(robot: Robot, served: Serv
         publisher.publish(Empty())
     robot.client.until(lambda: served.failures, "the error")
     assert str(served.failures[0]) == "three are enough"
+
+
+def test_what_is_made_later_is_heard_and_what_is_destroyed_is_not(robot: Robot, served: Served):
+    heard: list[str] = []
+    publisher = robot.client.node.create_publisher(Empty, "/later", 10)
+    subscription = served.node.create_subscription(Empty, "/later", lambda message: heard.append("later"), 10)
+    robot.client.until(publisher.get_subscription_count, "subscriber")
+    publisher.publish(Empty())
+    robot.client.until(lambda: heard, "message on a topic that was subscribed to while the executor waited")
+    served.node.destroy_subscription(subscription)
+    robot.client.until(lambda: publisher.get_subscription_count() == 0, "end of the subscription")
+    assert robot.client.call(Trigger, "/quick", Trigger.Request()).success
+
+
+def test_a_timer_that_was_cancelled_is_quiet_until_it_is_reset(robot: Robot, served: Served):
+    ticks: list[float] = []
+    timer = served.node.create_timer(0.01, lambda: ticks.append(0))
+    robot.client.until(lambda: len(ticks) > 2, "ticks")
+    timer.cancel()
+    time.sleep(0.1)
+    before = len(ticks)
+    time.sleep(0.2)
+    assert len(ticks) == before
+    timer.reset()
+    robot.client.until(lambda: len(ticks) > before + 2, "ticks again")
+
+
+def test_a_callback_may_wait_for_the_answer_of_a_service(robot: Robot, served: Served):
+    answers: list[bool] = []
+    client = served.node.create_client(Trigger, "/elsewhere", callback_group=ReentrantCallbackGroup())
+
+    async def ask() -> None:
+        timer.cancel()
+        answers.append((await client.call_async(Trigger.Request())).success)
+
+    def answer(request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        response.success = True
+        return response
+
+    with Client(robot.domain, "elsewhere") as other:
+        other.node.create_service(Trigger, "/elsewhere", answer)
+        other.listen(Empty, "/anything")  # wakes its executor, which then sees the service
+        assert client.wait_for_service(20)
+        timer = served.node.create_timer(0.01, ask)
+        robot.client.until(lambda: answers, "answer")
+    assert answers == [True]
+
+
+def test_a_callback_is_not_begun_again_while_its_group_is_busy(robot: Robot, served: Served):
+    """The group of a service that another thread answers excludes the timer beside it."""
+    running, may_end = threading.Event(), threading.Event()
+    group = MutuallyExclusiveCallbackGroup()
+
+    def long(request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        running.set()
+        response.success = may_end.wait(20)
+        running.clear()
+        return response
+
+    ticks: list[bool] = []
+    served.node.create_service(Trigger, "/long", long, callback_group=group)
+    served.node.create_timer(0.005, lambda: ticks.append(running.is_set()), callback_group=group)
+    answer = robot.client.ask(Trigger, "/long", Trigger.Request())
+    assert running.wait(20)
+    before = len(ticks)
+    time.sleep(0.1)
+    assert len(ticks) == before
+    may_end.set()
+    assert robot.client.answer(answer).success
+    robot.client.until(lambda: len(ticks) > before, "tick after the service")
+    assert not any(ticks)
 
 
 def test_a_wait_that_begins_just_after_ros_was_shut_down_ends_quietly(robot: Robot):
