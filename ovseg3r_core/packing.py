@@ -17,6 +17,10 @@ def pack(place: Int[ndarray, "*places 3"]) -> Int64[ndarray, "*places"]:
     return (place[..., 0] << 2 * _BITS) | (place[..., 1] << _BITS) | place[..., 2]
 
 
+STEPS_PACKED = pack(STEPS) - pack(np.zeros_like(STEPS))
+"""What each of `STEPS` adds to a packed place, REACH aside."""
+
+
 def find(wanted: Int64[ndarray, "*places"], keys: Int64[ndarray, " keys"]) -> Int64[ndarray, "*places"]:
     """Where packed places stand among sorted ones; -1 where they do not."""
     if not len(keys):

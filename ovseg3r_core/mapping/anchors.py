@@ -17,6 +17,7 @@ from ovseg3r_core.reconstruction.incidence import Incidence
 from ovseg3r_core.types import SceneCloud
 
 NOTHING = -1
+_BLOCK = 1 << 16  # points that are moved at once: their rotations take 36 bytes each
 
 
 def no_anchor(points: int) -> Int32[ndarray, " points"]:
@@ -61,12 +62,13 @@ def moved_cloud(
         follows: from `motion_of_points`.
         T_new_old: how the map as each view shows it moved.
     """
-    xyz, normal = cloud.xyz.copy(), cloud.normal.copy()
-    order = np.argsort(follows, kind="stable")
-    ends = np.cumsum(np.bincount(follows, minlength=len(T_new_old)))
-    for view, points in enumerate(np.split(order, ends[:-1])):
-        R, t = T_new_old[view, :3, :3].astype(np.float32), T_new_old[view, :3, 3].astype(np.float32)
-        xyz[points], normal[points] = cloud.xyz[points] @ R.T + t, cloud.normal[points] @ R.T
+    xyz, normal = np.empty_like(cloud.xyz), np.empty_like(cloud.normal)
+    R, t = T_new_old[:, :3, :3].astype(np.float32), T_new_old[:, :3, 3].astype(np.float32)
+    for start in range(0, len(xyz), _BLOCK):
+        some = slice(start, start + _BLOCK)
+        R_of_point, t_of_point = R[follows[some]], t[follows[some]]
+        xyz[some] = np.einsum("nij,nj->ni", R_of_point, cloud.xyz[some]) + t_of_point
+        normal[some] = np.einsum("nij,nj->ni", R_of_point, cloud.normal[some])
     return SceneCloud(xyz=xyz, color=cloud.color, normal=normal)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64, Int32
@@ -26,8 +27,12 @@ def motion_nearby(
     """
     if not len(xyz):
         return lambda _: np.eye(4)
-    tree = KDTree(xyz)
-    return lambda place: T_new_old[follows[tree.query(place.mean(axis=0))[1]]]
+
+    @cache  # of a large map it takes half a second, and most corrections meet nothing that has left
+    def tree() -> KDTree:
+        return KDTree(xyz)
+
+    return lambda place: T_new_old[follows[tree().query(place.mean(axis=0))[1]]]
 
 
 def moved_departures(departures: tuple[Departure, ...], motion: Motion) -> tuple[Departure, ...]:

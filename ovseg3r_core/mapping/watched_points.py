@@ -13,7 +13,7 @@ from scipy.spatial import KDTree
 
 from ovseg3r_core.geometry import voxel_keys
 from ovseg3r_core.mapping.ownership import NOBODY
-from ovseg3r_core.packing import STEPS
+from ovseg3r_core.packing import STEPS_PACKED, find
 
 POINTS_A_THING = 64
 MIN_POINTS = 8  # fewer are no witness
@@ -65,7 +65,8 @@ def background_points(
     some = spread_over(np.arange(len(xyz)), 16 * count)
     chosen = spread_over(xyz[some[~np.isin(owner[some], list(things))]], 4 * count)
     if len(chosen) and places:
-        distance, _ = KDTree(np.concatenate(places)).query(chosen, distance_upper_bound=apart_m)
+        tree = KDTree(np.concatenate(places), balanced_tree=False, compact_nodes=False)  # quickly built, asked little
+        distance, _ = tree.query(chosen, distance_upper_bound=apart_m)
         chosen = chosen[np.isinf(distance)]
     return spread_over(chosen, count)
 
@@ -107,13 +108,18 @@ def _are_alone(
     )
     near_xyz, near_owner = xyz[about], owner[about]
     keys = voxel_keys(near_xyz, clear_m)
-    order = np.argsort(keys, kind="stable")
-    cells, starts = np.unique(keys[order], return_index=True)
+    order = np.argsort(keys)
+    keys = keys[order]
+    starts = np.flatnonzero(np.diff(keys, prepend=-1))
+    keys = keys[starts]
     least, most = (ufunc.reduceat(near_owner[order], starts) for ufunc in (np.minimum, np.maximum))
-    alone, mine = np.ones(len(index), bool), owner[index]
-    for step in STEPS:
-        wanted = voxel_keys(xyz[index] + (step * clear_m).astype(np.float32), clear_m)
-        at = np.minimum(np.searchsorted(cells, wanted), len(cells) - 1)
-        held = cells[at] == wanted
-        alone &= ~held | ((least[at] == mine) & (most[at] == mine))
-    return alone & (mine != NOBODY)
+    cells, cell_of = np.unique(voxel_keys(xyz[index], clear_m), return_inverse=True)
+    at = find(cells, keys)
+    least_about, most_about = least[at], most[at]
+    for step in STEPS_PACKED:
+        at = find(cells + step, keys)
+        held = at >= 0
+        np.minimum(least_about, least[at], out=least_about, where=held)
+        np.maximum(most_about, most[at], out=most_about, where=held)
+    mine = owner[index]
+    return (least_about[cell_of] == mine) & (most_about[cell_of] == mine) & (mine != NOBODY)
