@@ -2,6 +2,7 @@
 
 import os
 import signal
+from itertools import pairwise
 
 import psutil
 import pytest
@@ -26,16 +27,17 @@ def test_cycles_leave_nothing_behind(robot: Robot, cycles: int):
     with camera.run(rate_hz=5):  # images come all the time, as on a robot
         for _ in range(5):  # the first rounds fill pools and caches
             node.cycle()
-        before = node.program.usage()
+        usages = [node.program.usage()]
         for _ in range(cycles):
             node.cycle()
-        after = node.program.usage()
+            usages.append(node.program.usage())
+    before, after = usages[0], usages[-1]
     assert node.state() == ACTIVE
     assert after.threads <= before.threads + 2
     assert after.files <= before.files + 5
-    assert after.resident_mb <= before.resident_mb + 15 + 0.3 * cycles, (
-        f"{before.resident_mb:.0f} MB became {after.resident_mb:.0f} MB"
-    )
+    *grown, most = sorted(b.resident_mb - a.resident_mb for a, b in pairwise(usages))
+    assert sum(grown) <= 5 + 0.3 * cycles, f"memory in MB: {[round(it.resident_mb) for it in usages]}"
+    assert most <= 30  # a pool may be filled late, once
     assert not node.program.log.holding("Traceback")
 
 
