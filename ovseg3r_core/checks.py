@@ -16,6 +16,7 @@ from ovseg3r_core.types import Camera, ColorFrame, Frame, RgbdFrame
 DEPTH_LIMIT_M = 100.0  # no depth camera of a robot sees further; 1e30 and the like are garbage, not distance
 POSITION_LIMIT_M = 1e4  # poses further out than 10 km lose centimetres in float32
 _RIGID_TOLERANCE = 1e-3  # poses printed with four digits pass, a scaled or sheared one does not
+_LAST_ROW = np.array([0.0, 0.0, 0.0, 1.0])
 
 
 class Rejected(ValueError):
@@ -151,7 +152,7 @@ def check_pose(T_map_camera: ndarray) -> Float64[ndarray, "4 4"]:
         raise Rejected("bad_pose", f"pose has shape {T.shape} or is not finite; give a 4x4 camera-to-map matrix")
     R, t = T[:3, :3], T[:3, 3]
     error = np.abs(R @ R.T - np.eye(3)).max()
-    if error > _RIGID_TOLERANCE or np.linalg.det(R) < 0 or not np.allclose(T[3], (0, 0, 0, 1), atol=1e-6):
+    if error > _RIGID_TOLERANCE or np.linalg.det(R) < 0 or np.abs(T[3] - _LAST_ROW).max() > 1e-6:
         raise Rejected(
             "bad_pose",
             f"pose is not rigid: R R^T differs from 1 by {error:.3g}, det R = {np.linalg.det(R):.3g}, last row {T[3]}",

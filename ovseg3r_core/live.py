@@ -238,9 +238,7 @@ class LivePerception:
             self._refine.put(None)
 
     def _do_correct(self, correction: PoseCorrection) -> None:
-        done = self.perception.correct(correction)
-        self._publish()
-        self.reanchored = done
+        self.reanchored = done = self.perception.correct(correction, readable=self._publish)
         self._count("corrections")
         self._count("merged", len(done.merged))
         self._refine.put(None)

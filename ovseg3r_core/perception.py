@@ -267,18 +267,26 @@ class Perception:
             correction = PoseCorrection.between(before, {self.views[v].stamp_s: found[v] for v in known})
             for _ in range(len(found) - len(known)):
                 self.count(Rejected("no_view", "a keyframe whose pose was corrected is not kept"))
-            return self._move(
+            done = self._move(
                 correction, lambda view: found.get(view.index, correction.corrected(view.stamp_s, view.T_map_camera))
             )
+        self._remember_moved()
+        return done
 
-    def correct(self, correction: PoseCorrection) -> Reanchored:
+    def correct(self, correction: PoseCorrection, readable: Callable[[], object] = lambda: None) -> Reanchored:
         """Take a correction of all poses: the map moves at once, and its surface is made anew by the next `refine`.
 
         Points, objects and edits move with the keyframes that saw them, things that were mapped twice become one, and
         ids, names and edits stay. Frames that were posed before it (`Frame.pose_revision`) are moved when they come.
+
+        Args:
+            readable: called as soon as the moved map can be read, while what is to be watched in it is still chosen.
         """
         with self._surface.lock, self._map:
-            return self._move(correction, lambda view: correction.corrected(view.stamp_s, view.T_map_camera))
+            done = self._move(correction, lambda view: correction.corrected(view.stamp_s, view.T_map_camera))
+        readable()
+        self._remember_moved()
+        return done
 
     def edit(self, operation: Operation) -> tuple[int, ...]:
         """Let an operator correct the map; gives the ids of the objects that the edit left.
@@ -362,6 +370,11 @@ class Perception:
         remember(self.objects, self.config.life)
         self._watch.renew(self.objects, self.config.life, little_changed=little_changed)
 
+    def _remember_moved(self) -> None:
+        """The same, after a correction: takes longer than the correction itself, and no reader needs to wait for it."""
+        with self._surface.lock, self._map:
+            self._remember()
+
     def _explained(self, keyframe: Frame, objects: ObjectMap) -> Bool[ndarray, "height width"]:
         """The pixels of a keyframe that show what the map knows well already.
 
@@ -418,7 +431,7 @@ class Perception:
             return Reanchored()
         merged = reanchor(self.objects, T_new_old)
         self.views, self._refined_views, self._settling = views, 0, True
-        self._remember()
+        self._watch.rest()
         shift_m, _ = distances(T_before, T_after)
         return Reanchored(
             views=int(np.count_nonzero(~still)),

@@ -18,14 +18,21 @@ class Watch:
         self.watched: Watched = watched_of(objects, config)
         self._of_points = 0
         self._asked_s: dict[str, float] = {}
+        self._resting = False
 
     def is_due(self, frame: Frame, every_s: float) -> bool:
         """Whether this frame is to be asked: the last one of its sensor that was is `every_s` past, or to come."""
+        if self._resting:
+            return False
         since_s = frame.stamp_s - self._asked_s.get(frame.sensor, -np.inf)
         if 0 <= since_s < every_s:  # less than 0 where the clock jumped back
             return False
         self._asked_s[frame.sensor] = frame.stamp_s
         return True
+
+    def rest(self) -> None:
+        """Ask no frame until `renew`: what is watched has moved."""
+        self._resting = True
 
     def renew(self, objects: ObjectMap, config: LifeConfig, *, little_changed: bool = False) -> None:
         """Watch the objects where they are now.
@@ -33,8 +40,9 @@ class Watch:
         Args:
             little_changed: what is about the objects is watched as before, until the map has grown by a tenth.
         """
-        if little_changed and len(objects.cloud) < _GROWN * self._of_points:
+        if little_changed and not self._resting and len(objects.cloud) < _GROWN * self._of_points:
             self.watched = self.watched.with_things(watched_things(objects))
         else:
             self.watched = watched_of(objects, config)
             self._of_points = len(objects.cloud)
+        self._resting = False

@@ -6,7 +6,7 @@ poses that drift from nothing to the whole jump; then every keyframe is put wher
 
 import argparse
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,6 +24,7 @@ from ovseg3r_core.mapping.ownership import Ownership
 from ovseg3r_core.mapping.snapshot import MapSnapshot
 from ovseg3r_core.perception import Perception
 from ovseg3r_core.perception_config import config_of
+from ovseg3r_core.pose_correction import PoseCorrection
 from ovseg3r_core.synthetic.perfect_masks import PerfectMasks
 from ovseg3r_core.synthetic.room import RoomConfig, RoomScene, build_room
 from ovseg3r_core.synthetic.sequence import RoomSequence, WalkConfig
@@ -220,8 +221,20 @@ def show_hall(console: Console) -> None:
         shown = Observation(view=view, mask=0, stamp_s=float(view), score=0.9, label=NAMES[i % boxes * 7 % len(NAMES)])
         objects.objects[i + 1] = MapObject(i + 1, [shown])
     console.print(f"{len(perception.snapshot().objects)} objects, {len(xyz)} points, {VIEWS} keyframes before")
-    timed(console, "correction", lambda: perception.correct_poses({v: np.eye(4) for v in range(VIEWS)}))
-    timed(console, "snapshot", perception.snapshot)
+    before = {view.stamp_s: view.T_map_camera for view in perception.views}
+    correction = PoseCorrection.between(before, {stamp_s: np.eye(4) for stamp_s in before})
+    spent = [Spent.now()]
+
+    def read() -> None:
+        spent.append(Spent.now())
+        perception.snapshot()
+        spent.append(Spent.now())
+
+    perception.correct(correction, readable=read)
+    spent.append(Spent.now())
+    parts = ("moved, and joined", "read", "what is watched, chosen anew")
+    for what, begin, end in zip(parts, spent[:-1], spent[1:], strict=True):
+        console.print(f"{what}: {end.cpu_s - begin.cpu_s:.2f} s of one processor, {end.s - begin.s:.2f} s in all")
     console.print(f"{len(perception.snapshot().objects)} objects after")
 
 
@@ -245,11 +258,16 @@ def _view(index: int, T_map_camera: Float64[ndarray, "4 4"]) -> View:
     return View.of(index, frame, [], np.full((12, 16), -1, np.int32))
 
 
-def timed(console: Console, what: str, do: Callable[[], object]) -> None:
-    start, cpu_start = time.perf_counter(), time.process_time()
-    do()
-    seconds, of_cpu = time.perf_counter() - start, time.process_time() - cpu_start
-    console.print(f"{what}: {of_cpu:.2f} s of one processor, {seconds:.2f} s in all")
+@dataclass(frozen=True)
+class Spent:
+    """A moment, on the clock and in processor time of this process."""
+
+    s: float
+    cpu_s: float
+
+    @classmethod
+    def now(cls) -> "Spent":
+        return cls(time.perf_counter(), time.process_time())
 
 
 if __name__ == "__main__":

@@ -268,6 +268,23 @@ def test_a_keyframe_on_its_way_to_the_map_is_moved_with_it(room):
     assert np.median(room.distance(transform(np.linalg.inv(T), xyz))) < 0.01
 
 
+def test_the_moved_map_can_be_read_before_it_is_watched_anew(room, truly):
+    """And no frame is asked what it sees of things meanwhile: what is watched lies where they were."""
+    perception, T = truly(), off(2.0, yaw_deg=20.0)
+    later = replace(room.frames[-1], stamp_s=room.frames[-1].stamp_s + 10.0, T_map_camera=T)
+    read, asked = list[MapSnapshot](), list[bool]()
+
+    def read_it() -> None:
+        read.append(perception.snapshot())
+        asked.append(perception._watch.is_due(later, every_s=0.5))
+
+    perception.correct(everywhere(T), readable=read_it)
+    assert read[0].objects == perception.snapshot().objects and len(read[0].objects) > 2
+    assert asked == [False] and perception._watch.is_due(later, every_s=0.5)
+    watched = np.concatenate([life.samples for life in perception.objects.lives.values()])
+    assert np.median(room.distance(transform(np.linalg.inv(T), watched))) < 0.02
+
+
 def test_a_frame_from_long_before_is_refused(room):
     perception = empty(room)
     for _ in range(17):

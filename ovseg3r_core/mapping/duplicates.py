@@ -127,7 +127,7 @@ class _Things:
 
     def _tree(self, id_: int) -> KDTree:
         if id_ not in self._trees:
-            self._trees[id_] = KDTree(self._xyz[self._points[id_]])
+            self._trees[id_] = KDTree(self._xyz[self._points[id_]], balanced_tree=False, compact_nodes=False)
         return self._trees[id_]
 
     @cached_property

@@ -116,10 +116,12 @@ def _are_alone(
     cells, cell_of = np.unique(voxel_keys(xyz[index], clear_m), return_inverse=True)
     at = find(cells, keys)
     least_about, most_about = least[at], most[at]
-    for step in STEPS_PACKED:
-        at = find(cells + step, keys)
-        held = at >= 0
-        np.minimum(least_about, least[at], out=least_about, where=held)
-        np.maximum(most_about, most[at], out=most_about, where=held)
+    for lowest in cells + STEPS_PACKED[::3, None]:  # the cells above one are the next numbers: nine columns of three
+        first = np.searchsorted(keys, lowest)
+        for at in (first, first + 1, first + 2):
+            at = np.minimum(at, len(keys) - 1)
+            held = (lowest <= keys[at]) & (keys[at] <= lowest + 2)
+            np.minimum(least_about, least[at], out=least_about, where=held)
+            np.maximum(most_about, most[at], out=most_about, where=held)
     mine = owner[index]
     return (least_about[cell_of] == mine) & (most_about[cell_of] == mine) & (mine != NOBODY)
