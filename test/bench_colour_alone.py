@@ -87,6 +87,8 @@ def compare(recording: Recording, folder: Path, table: Table, surfaces: Table) -
         found = recover(recording, recovery, from_color=from_color)
         row(table, recording, what, found.poses, time.perf_counter() - start)
         both = sorted(found.poses.keys() & true.keys())
+        if len(both) < 3:  # they do not tell where the map lies in the true one
+            continue
         centres = [np.array([poses[i][:3, 3] for i in both]) for poses in (found.poses, true)]
         to_true = fit(*centres, scaled=not found.scale_known)
         surface_row(surfaces, recording.name, what, cloud_of(found.of(recording), to_true), reference)
@@ -98,7 +100,9 @@ def row(table: Table, recording: Recording, what: str, poses: Poses, seconds: fl
     if error:
         errors = [f"{100 * error.ate_m:.1f}", f"{1000 * error.rpe_m:.1f}", f"{np.degrees(error.rpe_rad):.2f}"]
     placed = f"{len(poses)} of {len(recording)}"
-    table.add_row(recording.name, what, placed, *errors, f"{seconds / len(recording):.2f}")
+    cells = recording.name, what, placed, *errors, f"{seconds / len(recording):.2f}"
+    table.add_row(*cells)
+    print(*cells, sep=", ", flush=True)  # the table comes at the end, after an hour
 
 
 def cloud_of(source: Sequence, to_true: Similarity = IDENTITY) -> SceneCloud:
@@ -119,7 +123,9 @@ def surface_row(table: Table, name: str, what: str, cloud: SceneCloud, reference
     off, _ = KDTree(reference.xyz).query(cloud.xyz)
     missing, _ = KDTree(cloud.xyz).query(reference.xyz)
     shares = (100 * float(np.mean(it < 0.05)) for it in (off, missing))
-    table.add_row(name, what, f"{100 * np.median(off):.1f}", *(f"{share:.0f}" for share in shares))
+    cells = name, what, f"{100 * np.median(off):.1f}", *(f"{share:.0f}" for share in shares)
+    table.add_row(*cells)
+    print(*cells, sep=", ", flush=True)
 
 
 def by_pycolmap(recording: Recording, folder: Path) -> tuple[dict[int, np.ndarray], float]:
