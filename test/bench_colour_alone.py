@@ -34,6 +34,7 @@ from ovseg3r_core.synthetic.saving import save_room
 from ovseg3r_core.synthetic.sequence import RoomSequence, WalkConfig
 from ovseg3r_core.types import Frame, SceneCloud
 
+console = Console(width=120)
 Poses = Mapping[int, Float64[ndarray, "4 4"]]
 
 
@@ -57,7 +58,6 @@ def main() -> None:
                 compare(recording, Path(folder) / f"run{number}", table, surfaces)
             if options.beside:
                 row(table, recording, "pycolmap", *by_pycolmap(recording, Path(folder) / f"plain{number}"))
-    console = Console(width=120)
     console.print(table)
     if not options.poses_only:
         console.print(surfaces)
@@ -102,7 +102,7 @@ def row(table: Table, recording: Recording, what: str, poses: Poses, seconds: fl
     placed = f"{len(poses)} of {len(recording)}"
     cells = recording.name, what, placed, *errors, f"{seconds / len(recording):.2f}"
     table.add_row(*cells)
-    print(*cells, sep=", ", flush=True)  # the table comes at the end, after an hour
+    console.print(*cells, sep=", ")  # the table comes at the end, after an hour
 
 
 def cloud_of(source: Sequence, to_true: Similarity = IDENTITY) -> SceneCloud:
@@ -125,7 +125,7 @@ def surface_row(table: Table, name: str, what: str, cloud: SceneCloud, reference
     shares = (100 * float(np.mean(it < 0.05)) for it in (off, missing))
     cells = name, what, f"{100 * np.median(off):.1f}", *(f"{share:.0f}" for share in shares)
     table.add_row(*cells)
-    print(*cells, sep=", ", flush=True)
+    console.print(*cells, sep=", ")
 
 
 def by_pycolmap(recording: Recording, folder: Path) -> tuple[dict[int, np.ndarray], float]:
