@@ -1,6 +1,8 @@
 """Poses from colour and depth alone: what frames are compared by, tracking, being lost, loops, and the level."""
 
 from dataclasses import replace
+from itertools import count
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,11 +13,12 @@ from speckled import Shots, blank, round_the_room, shoot
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.evaluation.trajectory_error import trajectory_error
 from ovseg3r_core.geometry import invert, pose_distance
+from ovseg3r_core.odometry.diary import Diary
 from ovseg3r_core.odometry.estimate import estimate_poses
 from ovseg3r_core.odometry.features import features_of, see
 from ovseg3r_core.odometry.loops import close_loops
 from ovseg3r_core.odometry.shape import fit, shape_of
-from ovseg3r_core.odometry.tracker import Tracker, familiar_places
+from ovseg3r_core.odometry.tracker import Decision, Tracker, familiar_places
 from ovseg3r_core.recovered import Recovered
 from ovseg3r_core.types import Frame
 
@@ -67,6 +70,53 @@ def test_a_walk_is_followed_and_the_same_frames_give_the_same_poses():
     assert error and error.frames == 40 and error.ate_m < 0.02 and error.rpe_rad < 0.01
     assert 1 < first.keyframes < 20 and not first.drops
     assert all(np.array_equal(first.poses[i], again.poses[i]) for i in first.poses)
+
+
+class Cut(Exception):
+    """A run was killed."""
+
+
+def test_a_run_that_was_cut_goes_on_and_ends_as_one_that_was_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Lost on the way, too: the camera looks at a wall for a while."""
+    items = [*FRAMES[:14], *(blank(i) for i in range(14, 18)), *FRAMES[18:30]]
+    whole = estimate_poses(Shots(items))
+    done = count(1)
+
+    def cut_after_20() -> None:
+        if next(done) > 20:
+            raise Cut
+
+    with pytest.raises(Cut), Diary(tmp_path, "room") as diary:
+        estimate_poses(Shots(items), on_frame=cut_after_20, diary=diary)
+    with (tmp_path / "odometry.jsonl").open("ab") as file:
+        file.write(b"[20, [1.0, 0.0,")  # it was killed while it wrote
+    tracked = list[int]()
+    track = Tracker.track
+    monkeypatch.setattr(Tracker, "track", lambda self, frame: (tracked.append(frame.index), track(self, frame))[1])
+    with Diary(tmp_path, "room") as diary:
+        found = estimate_poses(Shots(items), diary=diary)
+    assert tracked == list(range(20, 30))
+    assert found.poses.keys() == whole.poses.keys() and found.drops == whole.drops
+    assert whole.drops["lost"] == 4
+    assert all(np.array_equal(found.poses[i], whole.poses[i]) for i in whole.poses)
+
+
+def test_what_was_decided_of_other_inputs_or_frames_is_not_taken(tmp_path: Path):
+    with Diary(tmp_path, "room") as diary:
+        estimate_poses(Shots(FRAMES[:6]), diary=diary)
+    with Diary(tmp_path, "another room") as diary:
+        assert diary.earlier(0) is None
+        diary.add(Decision(index=0, reason="no_shape"))
+        diary.add(Decision(index=1, reason="no_shape"))
+    with Diary(tmp_path, "another room") as diary:
+        assert diary.earlier(0) is not None
+        assert diary.earlier(5) is None and diary.earlier(1) is None
+        diary.add(Decision(index=5, T_map_camera=np.eye(4), keyframe=0, is_keyframe=True))
+    with Diary(tmp_path, "another room") as diary:
+        kept = [diary.earlier(i) for i in (0, 5)]
+        assert kept[1] is not None and kept[1].is_keyframe and np.array_equal(kept[1].T_map_camera, np.eye(4))
+        diary.forget()
+    assert not list(tmp_path.iterdir())
 
 
 def test_up_is_z_whatever_the_first_frame_looked_at():

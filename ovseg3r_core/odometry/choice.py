@@ -1,6 +1,7 @@
 """Whose poses a recording is mapped with, and whose depth: its own, what was recovered of it, or those of a file."""
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -8,6 +9,7 @@ from rich.markup import escape
 
 from ovseg3r_core.atomic import make_folder
 from ovseg3r_core.learned.recording import LearnedRecording
+from ovseg3r_core.odometry.diary import Diary
 from ovseg3r_core.odometry.doubts import doubts
 from ovseg3r_core.odometry.estimate import estimate_poses
 from ovseg3r_core.photogrammetry.from_color import ColorConfig, Tell, color_config, recover_from_color, scale_of
@@ -127,7 +129,9 @@ def recover(
 def _by_odometry(recording: Recording, folder: Path, key: str, tell: Tell) -> Recovered:
     make_folder(folder)
     read = iter(range(1, len(recording) + 2))
-    estimate = estimate_poses(recording, on_frame=lambda: tell("where the camera was", next(read), len(recording)))
+    with Diary(folder, key) as diary:
+        tracked = partial(tell, "where the camera was")
+        estimate = estimate_poses(recording, on_frame=lambda: tracked(next(read), len(recording)), diary=diary)
     recovered = Recovered(
         key=key,
         recording=recording.name,
@@ -137,4 +141,5 @@ def _by_odometry(recording: Recording, folder: Path, key: str, tell: Tell) -> Re
         report={"from": "colour and depth"} | estimate.report(),
     )
     recovered.save(folder)
+    diary.forget()
     return recovered

@@ -13,11 +13,12 @@ from ovseg3r_core.alignment import upright
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.focal import doubtful
 from ovseg3r_core.motion_blur import MotionBlur, edges_widened
+from ovseg3r_core.odometry.diary import Diary
 from ovseg3r_core.odometry.focal import focal_told
 from ovseg3r_core.odometry.loops import close_loops
 from ovseg3r_core.odometry.moving import Look, Moving, look_of, what_moves
 from ovseg3r_core.odometry.shape import Shape
-from ovseg3r_core.odometry.tracker import OdometryKeyframe, Tracker, TrackerConfig
+from ovseg3r_core.odometry.tracker import Decision, OdometryKeyframe, Tracker, TrackerConfig
 from ovseg3r_core.sequences.sequence import Recording
 from ovseg3r_core.small_image import grey_of
 from ovseg3r_core.stopwatch import Stopwatch
@@ -62,9 +63,15 @@ class Estimate:
 
 
 def estimate_poses(
-    recording: Recording, config: TrackerConfig | None = None, on_frame: Callable[[], object] = lambda: None
+    recording: Recording,
+    config: TrackerConfig | None = None,
+    on_frame: Callable[[], object] = lambda: None,
+    diary: Diary | None = None,
 ) -> Estimate:
     """Track every frame of a recording; the poses that it may have are not looked at.
+
+    Args:
+        diary: tells what an earlier run decided, and takes down what this one does.
 
     Raises:
         ValueError: no frame has a shape to track by.
@@ -82,7 +89,7 @@ def estimate_poses(
                 watch.see(item)
             with clock("track"):
                 keyframes = len(tracker.keyframes)
-                tracker.track(item)
+                _track(tracker, item, diary)
             if len(tracker.keyframes) > keyframes or item.stamp_s > looks[-1].stamp_s + _LOOK_S:
                 looks.append(look_of(item.index, item.stamp_s, item))
         except Rejected as rejected:
@@ -108,6 +115,24 @@ def estimate_poses(
         drops=drops,
         clock=clock,
     )
+
+
+def _track(tracker: Tracker, frame: RgbdFrame, diary: Diary | None) -> None:
+    """Track a frame, or take what the diary says of it; raises `Rejected` where it has no place."""
+    earlier = None if diary is None else diary.earlier(frame.index)
+    if earlier is not None:
+        tracker.retrace(frame, earlier)
+        return
+    keyframes = len(tracker.keyframes)
+    try:
+        T_map_camera = tracker.track(frame)
+    except Rejected as rejected:
+        if diary is not None:
+            diary.add(Decision(index=frame.index, reason=rejected.reason))
+        raise
+    if diary is not None:
+        is_keyframe, place = len(tracker.keyframes) > keyframes, tracker.tracked[-1].keyframe
+        diary.add(Decision(index=frame.index, T_map_camera=T_map_camera, keyframe=place, is_keyframe=is_keyframe))
 
 
 class _BlurWatch:

@@ -27,6 +27,7 @@ UPRIGHT = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
 """T_map_camera of the first frame: level, looking along y of the map, whose z is up."""
 
 
+LOST = "lost"
 _NEWEST, _OLDER = 20, 40  # keyframes that each frame of a lost camera is compared with, at most
 
 
@@ -75,6 +76,20 @@ class Tracked:
     keyframe: int
     """Place among the tracker's keyframes."""
     T_keyframe_camera: Float64[ndarray, "4 4"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Decision:
+    """What the tracker made of one frame."""
+
+    index: int
+    T_map_camera: Float64[ndarray, "4 4"] | None = None
+    """None where it has no place, for the reason given."""
+    keyframe: int = -1
+    """Place of the keyframe that it is told from."""
+    is_keyframe: bool = False
+    """Whether it is that keyframe itself."""
+    reason: str = ""
 
 
 @dataclass
@@ -130,8 +145,24 @@ class Tracker:
         T = self._recognise(frame, shape) if self._motion is None else self._follow(frame, shape, self._motion)
         if T is None:
             self._motion = None
-            raise Rejected("lost", f"frame {frame.index}: fits none of {len(self.keyframes)} keyframes; bring it back")
-        return self._settle(frame, T)
+            raise Rejected(LOST, f"frame {frame.index}: fits none of {len(self.keyframes)} keyframes; bring it back")
+        return self._settle(frame, nearest_rigid(T))
+
+    def retrace(self, frame: RgbdFrame, decided: Decision) -> Float64[ndarray, "4 4"]:
+        """The pose of the next frame, as an earlier run found it.
+
+        Raises:
+            Rejected: it found none.
+        """
+        if decided.T_map_camera is None:
+            self._motion = None if decided.reason == LOST else self._motion
+            raise Rejected(decided.reason, f"frame {frame.index}: an earlier run found no place for it")
+        if decided.is_keyframe:
+            shape = shape_of(frame)
+            assert shape is not None, "it was a keyframe"
+            self._add_keyframe(frame, decided.T_map_camera, shape, features_of(frame))
+        self._current = decided.keyframe
+        return self._settle(frame, decided.T_map_camera)
 
     def lose(self) -> None:
         """Know no longer where the camera is, as after a jump of time; the keyframes stay."""
@@ -157,7 +188,7 @@ class Tracker:
         else:
             T = self._decide(shape, *by_looks, key.T_map_camera @ by_shape.T_a_b if holds else None)
         if T is not None:
-            self._add_keyframe(frame, T, shape, features)
+            self._add_keyframe(frame, nearest_rigid(T), shape, features)
         return T
 
     def _recognise(self, frame: RgbdFrame, shape: Shape) -> Float64[ndarray, "4 4"] | None:
@@ -208,7 +239,6 @@ class Tracker:
         self.keyframes.append(OdometryKeyframe(index=frame.index, T_map_camera=T, shape=shape, features=features))
 
     def _settle(self, frame: RgbdFrame, T: Float64[ndarray, "4 4"]) -> Float64[ndarray, "4 4"]:
-        T = nearest_rigid(T)
         self._motion = self._motion.moved(T) if self._motion else _Motion(T)
         key = self.keyframes[self._current].T_map_camera
         self.tracked.append(
