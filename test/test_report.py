@@ -20,10 +20,11 @@ from ovseg3r_core.language.minilm import MiniLm
 from ovseg3r_core.language.naming import Namer
 from ovseg3r_core.language.vocabulary import default_vocabulary
 from ovseg3r_core.mapping.queries import QueryEngine
+from ovseg3r_core.mapping.questions import ask
 from ovseg3r_core.mapping.storage import save_map
 from ovseg3r_core.outputs import objects_json, write_json
 from ovseg3r_core.perception import Perception
-from ovseg3r_core.report.known_answers import PHRASES, known_answers
+from ovseg3r_core.report.known_answers import PHRASES, known_answers, places
 from ovseg3r_core.report.page import write_report
 from ovseg3r_core.report.plan import plan_of
 from ovseg3r_core.report.thumbnails import thumbnails
@@ -136,6 +137,19 @@ def test_the_answers_in_the_page_are_those_of_the_map(run_folder, mapped, engine
 def test_every_name_and_phrase_is_answered_once(mapped, engine):
     texts = [answer.text for answer in known_answers(mapped.snapshot(), engine)]
     assert len(texts) == len(set(texts)) and {*COCO_CLASSES, *PHRASES} <= set(texts)
+
+
+def test_the_page_knows_where_things_are_to_each_other(run_folder, mapped, engine):
+    write_report(run_folder, run_folder / "report.html", engine)
+    text = (run_folder / "report.html").read_text("utf-8")
+    answers, snapshot = json.loads(re.search(r"const answers = (\{.*\});", text)[1]), mapped.snapshot()
+    told = places(snapshot)
+    assert "cup on table" in told and "table on cup" not in told and len(told) == len(set(told))
+    cup = next(record for record in snapshot.objects if record.label == "cup")
+    assert (answers["cup on table"]["verdict"], answers["cup on table"]["ids"]) == ("found", [cup.id])
+    for question in told:
+        asked = ask(engine, snapshot, f"the {question}", top_k=50)
+        assert answers[question]["ids"] == [hit.object.id for hit in asked.hits]
 
 
 def test_a_thumbnail_shows_the_object(mapped):

@@ -14,10 +14,11 @@ from jaxtyping import UInt8
 from numpy import ndarray
 
 from ovseg3r_core.atomic import atomic_write
+from ovseg3r_core.language.vocabulary import UNNAMED
 from ovseg3r_core.mapping.queries import QueryEngine
 from ovseg3r_core.mapping.snapshot import MapSnapshot
 from ovseg3r_core.mapping.storage import DamagedMap, load_both, load_map
-from ovseg3r_core.report.known_answers import known_answers
+from ovseg3r_core.report.known_answers import PLACES, known_answers, places
 from ovseg3r_core.report.plan import plan_of
 from ovseg3r_core.report.thumbnails import thumbnails
 from ovseg3r_core.types import ObjectRecord
@@ -25,6 +26,7 @@ from ovseg3r_core.views import View
 from ovseg3r_core.visual.colors import object_color
 
 _PICTURE_QUALITY = 85
+_MOST_PLACES = 600  # that a page knows the answers of: each takes some milliseconds and a hundred bytes
 
 
 def write_report(folder: Path, page: Path, engine: QueryEngine) -> None:
@@ -44,7 +46,8 @@ def write_report(folder: Path, page: Path, engine: QueryEngine) -> None:
         _row(record, labels.get(record.id, record.label), cut.get(record.id))
         for record in sorted(snapshot.objects, key=lambda it: -it.score)
     ]
-    answers = {it.text: asdict(it) for it in known_answers(snapshot, engine)}
+    told = places(snapshot)
+    answers = {it.text: asdict(it) for it in known_answers(snapshot, engine, told[:_MOST_PLACES])}
     content = {
         "name": folder.resolve().name,
         "rows": rows,
@@ -54,6 +57,8 @@ def write_report(folder: Path, page: Path, engine: QueryEngine) -> None:
         "places": plan.places if plan else {},
         "run": _json(folder / "report.json"),
         "answers": answers,
+        "names": sorted({it.label.lower() for it in (*snapshot.objects, *snapshot.structure)} - {UNNAMED}),
+        "relations": PLACES if len(told) <= _MOST_PLACES else (),
         "points": len(snapshot.cloud),
         "views": snapshot.views,
         "unit": "m" if snapshot.scale_known else "unit unknown",
