@@ -1,10 +1,12 @@
 """Rows that are measured on the running node: the box room of the tests, through the package's fault injector."""
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +16,16 @@ from harness_perception import Perception, ids_of, values_of
 from harness_robot import Robot, map_scene
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
+from rclpy.task import Future
 from test_node_overload import Flood, flooded
 
 from ovseg3r_ros.faults import WORDS
 from ovseg3r_ros.nodes.fault_injector import STREAMS
+from ovseg3r_ros.srv import QueryObjects
 
 INJECTOR = Path(__file__).parents[2] / "scripts" / "fault_injector"
 STALE_AFTER_S, RATED_HZ, PATIENCE_S = 1.0, 10.0, 90.0
+FLOOD_S, IN_FLIGHT = 20.0, 100
 AMOUNTS = {"slow": " 3", "delayed": " 0.3", "intermittent": " 0.3"}
 
 
@@ -109,6 +114,39 @@ def question_times() -> Measured:
     return Measured(figure=figure, passed=bool(p99 < 50))
 
 
+def question_flood() -> Measured:
+    """A4: a hundred questions are on their way at any time, each a new text, while the node maps at the rated rate."""
+    with Robot() as robot:
+        node, camera = robot.perception(), robot.camera()
+        map_scene(node, camera)
+        answered = 0
+
+        def lost_while(work: Callable[[], object]) -> float:
+            """Share of the frames that were sent meanwhile and did not get into the map."""
+            node.wait_until_settled()
+            fused, sent = node.counts()["fused"], camera.sent["color"]
+            with camera.run(RATED_HZ):
+                work()
+            node.wait_until_settled()
+            return 1 - (node.counts()["fused"] - fused) / (camera.sent["color"] - sent)
+
+        def flood() -> None:
+            nonlocal answered
+            ends_s, waiting, asked = time.monotonic() + FLOOD_S, deque[Future](), count()
+            while time.monotonic() < ends_s:
+                while len(waiting) < IN_FLIGHT:
+                    request = QueryObjects.Request(text=f"thing number {next(asked)}")
+                    waiting.append(node.client.ask(QueryObjects, "/query_objects", request))
+                answered += node.client.answer(waiting.popleft(), timeout_s=PATIENCE_S).success
+            answered += sum(node.client.answer(it, timeout_s=PATIENCE_S).success for it in waiting)
+            assert answered == next(asked), "each question is answered"
+
+        quiet, flooded_ = lost_while(lambda: time.sleep(FLOOD_S)), lost_while(flood)
+    told = f"{answered} answered in {FLOOD_S:.0f} s, {IN_FLIGHT} on their way at any time, 0 without an answer"
+    figure = f"{told}; frames lost meanwhile {100 * flooded_:.1f} %, without questions {100 * quiet:.1f} %"
+    return Measured(figure=figure, passed=flooded_ - quiet < 0.1)
+
+
 def first_object() -> Measured:
     """A5: from the start of the program to the first object on the topic."""
     with Robot() as robot:
@@ -185,6 +223,7 @@ LIVE: dict[str, Callable[[], Measured]] = {
     "A1": drops_under_load,
     "A2": age_under_load,
     "A3": question_times,
+    "A4": question_flood,
     "A5": first_object,
     "B1": camera_off,
     "B2": every_fault,

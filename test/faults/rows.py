@@ -25,7 +25,7 @@ ROWS = (
     Row(number="A1", figure="drops at 1x, 2x, 4x of 10 frames/s", target="0 unexplained; 1x <= 1 %"),
     Row(number="A2", figure="frame age under 4x", target="p99 <= 2 x p99 at 1x"),
     Row(number="A3", figure="query times", target="p99 < 50 ms"),
-    Row(number="A4", figure="service flood", target="no request without an answer", not_measured="in bench_node.py"),
+    Row(number="A4", figure="service flood", target="all answered; < 10 % of the frames lost to it"),
     Row(number="A5", figure="time to first object", target="< 15 s"),
     Row(number="B1", figure="camera off 1, 10 s", target="told within 1 s of the limit; back <= 2 s; ids kept"),
     Row(number="B2", figure="28 faults: 7 words, 4 streams", target="0 crashes, 0 ghosts"),
@@ -82,7 +82,12 @@ ROWS = (
         tests=("test/ros/test_inputs_matching.py",),
     ),
     Row(number="D3", figure="no transforms for 0.1, 1, 5 s", target="wait, then no_pose; ids kept"),
-    Row(number="D4", figure="loop closure", target="see the issue", not_measured="not part of this campaign"),
+    Row(
+        number="D4",
+        figure="poses of keyframes corrected after a loop",
+        target="all follow; ids and edits kept; nothing twice",
+        tests=("test/test_loop_closure.py", "test/ros/test_node_loop_closure.py"),
+    ),
     Row(
         number="D6",
         figure="images before clock, pose, calibration",
@@ -91,6 +96,12 @@ ROWS = (
             f"{_INPUTS}::test_nothing_is_mapped_before_the_clock_runs",
             f"{_INPUTS}::test_nothing_is_mapped_before_pose_and_calibration_are_there",
         ),
+    ),
+    Row(
+        number="D7",
+        figure="a map of another id, frame or origin",
+        target="refused or moved, never silently",
+        tests=("test/ros/test_map_keeper.py",),
     ),
     Row(
         number="E1",
@@ -112,6 +123,27 @@ ROWS = (
     Row(number="E3", figure="cut and damaged bags", target="read up to there, or refused", tests=(_BAGS,)),
     Row(number="E4", figure="100 times kill -9 during a save, full disk", target="old or new map", tests=(_CRASHES,)),
     Row(
+        number="E5",
+        figure="names, links, pipes and devices in place of a map's folder",
+        target="nothing outside the map directory",
+        tests=(
+            "test/ros/test_map_directory.py",
+            f"{_SERVICES}::test_names_that_lead_out_of_the_map_directory_are_refused",
+            f"{_SERVICES}::test_a_map_that_is_a_link_out_of_the_directory_is_refused",
+        ),
+    ),
+    Row(
+        number="E6",
+        figure="saved and loaded again; a map of version 1",
+        target="the same map",
+        tests=(
+            f"{_STORAGE}::test_a_map_comes_back_as_it_was_saved",
+            f"{_STORAGE}::test_a_memory_comes_back_as_it_was_saved",
+            f"{_STORAGE}::test_a_map_of_version_1_can_be_asked_but_not_mapped_on",
+            f"{_SERVICES}::test_a_saved_map_comes_back_with_the_same_ids",
+        ),
+    ),
+    Row(
         number="F1, F2",
         figure="hostile texts and numbers, in every state",
         target="answered or refused",
@@ -123,6 +155,18 @@ ROWS = (
         ),
     ),
     Row(number="F3", figure="edits on missing, merged, moving ids", target="redirected or refused", tests=(_EDITS,)),
+    Row(
+        number="G5",
+        figure="up and down again and again",
+        target="no failure, nothing left behind",
+        tests=(f"{_LIFE}::test_cycles_leave_nothing_behind",),
+    ),
+    Row(
+        number="G6",
+        figure="kill -9 of a launched node",
+        target="active again by itself",
+        tests=("test/ros/test_launch_perception.py::test_perception_comes_up_by_itself_and_again_after_a_crash",),
+    ),
     Row(
         number="G7",
         figure="SIGTERM, SIGINT",

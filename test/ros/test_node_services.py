@@ -199,6 +199,7 @@ def test_names_that_lead_out_of_the_map_directory_are_refused(mapped: Perception
 
 
 def test_a_map_that_is_a_link_out_of_the_directory_is_refused(mapped: Perception, map_directory: Path, tmp_path: Path):
+    map_directory.mkdir(exist_ok=True)  # nothing may have been saved yet
     (map_directory / "linked").symlink_to(tmp_path)
     assert not mapped.load_map("linked").success
     assert not mapped.save_map("linked").success
