@@ -17,9 +17,9 @@ from ovseg3r_core.types import PosedDepth, ViewIncidence
 class IncidenceConfig:
     """When a view counts as seeing a point."""
 
-    tolerance_m: Annotated[float, Within(0.0, 0.5)] = 0.03
-    """How far depth and point may differ at any depth: a voxel or so."""
-    tolerance_ratio: Annotated[float, Within(0.0, 0.2)] = 0.015
+    tolerance_m: Annotated[float, Within(0.0, 0.5)] = 0.04
+    """How far depth and point may differ at any depth: two voxels."""
+    tolerance_ratio: Annotated[float, Within(0.0, 0.2)] = 0.02
     """How much more they may differ, as a share of the depth, for the noise of the camera and its poses."""
     border_px: Annotated[int, Within(0, 200)] = 4
     """Pixels at the border of the image that see nothing: masks and lenses are at their worst there."""
