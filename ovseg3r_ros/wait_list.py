@@ -57,40 +57,20 @@ class WaitList:
     """
 
     def __init__(self, nodes: list[Node], wakers: list[Any], context: Context) -> None:
-        self._entities = entities_of(nodes)
+        self._entities = _entities_of(nodes)
         self._wakers, self._handles = wakers, ExitStack()
         self._by_pointer: dict[Kind, dict[int, Ready]] = {kind: {} for kind in _KINDS}
         self._waitables = [(it, node) for node in nodes for it in node.waitables]
         try:
-            for kind in _KINDS:
-                for node in nodes:
-                    for entity in kind.of(node):
-                        self._handles.enter_context(entity.handle)
-                        self._by_pointer[kind][entity.handle.pointer] = Ready(entity, node, kind.take)
-            for waitable, _ in self._waitables:
-                self._handles.enter_context(waitable)
-            for waker in wakers:
-                self._handles.enter_context(waker.handle)
+            self._hold(nodes)
+            self._wait_set = self._make_wait_set(context)
         except BaseException:
             self.close()
             raise
-        extra = [waitable.get_num_entities() for waitable, _ in self._waitables]
-        handle = context.handle
-        assert handle is not None, "a node has an initialised context"
-        with handle:
-            self._wait_set = _rclpy.WaitSet(
-                len(self._by_pointer[_SUBSCRIPTION]) + sum(it.num_subscriptions for it in extra),
-                len(self._by_pointer[_GUARD]) + len(wakers) + sum(it.num_guard_conditions for it in extra),
-                len(self._by_pointer[_TIMER]) + sum(it.num_timers for it in extra),
-                len(self._by_pointer[_CLIENT]) + sum(it.num_clients for it in extra),
-                len(self._by_pointer[_SERVICE]) + sum(it.num_services for it in extra),
-                sum(it.num_events for it in extra),
-                handle,
-            )
 
     def holds(self, nodes: list[Node]) -> bool:
         """Whether these nodes still have the same entities."""
-        return self._entities == entities_of(nodes)
+        return self._entities == _entities_of(nodes)
 
     def wait(self, timeout_ns: int, can_execute: Callable[[Any], bool]) -> list[Ready]:
         """Wait until one of the entities that can be executed is ready, or until a waker; what is ready then."""
@@ -116,8 +96,34 @@ class WaitList:
         """Let the handles go."""
         self._handles.close()
 
+    def _hold(self, nodes: list[Node]) -> None:
+        for kind in _KINDS:
+            for node in nodes:
+                for entity in kind.of(node):
+                    self._handles.enter_context(entity.handle)
+                    self._by_pointer[kind][entity.handle.pointer] = Ready(entity, node, kind.take)
+        for waitable, _ in self._waitables:
+            self._handles.enter_context(waitable)
+        for waker in self._wakers:
+            self._handles.enter_context(waker.handle)
 
-def entities_of(nodes: list[Node]) -> list[Any]:
+    def _make_wait_set(self, context: Context) -> Any:
+        extra = [waitable.get_num_entities() for waitable, _ in self._waitables]
+        handle = context.handle
+        assert handle is not None, "a node has an initialised context"
+        with handle:
+            return _rclpy.WaitSet(
+                len(self._by_pointer[_SUBSCRIPTION]) + sum(it.num_subscriptions for it in extra),
+                len(self._by_pointer[_GUARD]) + len(self._wakers) + sum(it.num_guard_conditions for it in extra),
+                len(self._by_pointer[_TIMER]) + sum(it.num_timers for it in extra),
+                len(self._by_pointer[_CLIENT]) + sum(it.num_clients for it in extra),
+                len(self._by_pointer[_SERVICE]) + sum(it.num_services for it in extra),
+                sum(it.num_events for it in extra),
+                handle,
+            )
+
+
+def _entities_of(nodes: list[Node]) -> list[Any]:
     """Everything that the nodes wait for."""
     found: list[Any] = []
     for node in nodes:

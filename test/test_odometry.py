@@ -115,6 +115,9 @@ def test_what_was_decided_of_other_inputs_or_frames_is_not_taken(tmp_path: Path)
     with Diary(tmp_path, "another room") as diary:
         kept = [diary.earlier(i) for i in (0, 5)]
         assert kept[1] is not None and kept[1].is_keyframe and np.array_equal(kept[1].T_map_camera, np.eye(4))
+        diary.add(Decision(index=6, T_map_camera=np.eye(4), keyframe=7))
+    with Diary(tmp_path, "another room") as diary:
+        assert [diary.earlier(i) is not None for i in (0, 5, 6)] == [True, True, False], "there is no keyframe 7"
         diary.forget()
     assert not list(tmp_path.iterdir())
 

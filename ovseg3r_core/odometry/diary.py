@@ -29,14 +29,14 @@ class Diary:
         lines = self._path.read_bytes().splitlines(keepends=True) if self._path.is_file() else []
         self._earlier = deque[tuple[int, Decision]]()
         """With the place in the file where each begins."""
-        whole = header
-        if lines and lines[0] == header:
-            for line in lines[1:]:
-                decision = _read(line)
-                if decision is None:
-                    break
-                self._earlier.append((len(whole), decision))
-                whole += line
+        whole, keyframes = header, 0
+        for line in lines[1:] if lines and lines[0] == header else ():
+            decision = _read(line, keyframes)
+            if decision is None:
+                break
+            self._earlier.append((len(whole), decision))
+            whole += line
+            keyframes += decision.is_keyframe
         self._path.write_bytes(whole)
         self._file = self._path.open("ab", buffering=0)
 
@@ -68,8 +68,8 @@ class Diary:
         self._path.unlink(missing_ok=True)
 
 
-def _read(line: bytes) -> Decision | None:
-    """A line of the file; None where it was cut or is damaged."""
+def _read(line: bytes, keyframes: int) -> Decision | None:
+    """A line of the file, after so many keyframes; None where it was cut or is damaged."""
     if not line.endswith(b"\n"):
         return None
     try:
@@ -77,6 +77,9 @@ def _read(line: bytes) -> Decision | None:
         pose = None if T is None else np.array(T, np.float64).reshape(4, 4)
     except (ValueError, TypeError):
         return None
-    if pose is not None and not np.isfinite(pose).all():
+    if pose is None:
+        return Decision(index=index, reason=str(reason))
+    known = isinstance(keyframe, int) and 0 <= keyframe < keyframes + bool(is_keyframe)
+    if not known or not np.isfinite(pose).all():
         return None
-    return Decision(index=index, T_map_camera=pose, keyframe=keyframe, is_keyframe=is_keyframe, reason=reason)
+    return Decision(index=index, T_map_camera=pose, keyframe=keyframe, is_keyframe=bool(is_keyframe))
