@@ -136,11 +136,13 @@ def test_a_timer_that_was_cancelled_is_quiet_until_it_is_reset(robot: Robot, ser
 
 
 def test_a_callback_may_wait_for_the_answer_of_a_service(robot: Robot, served: Served):
-    answers: list[bool] = []
+    answers, asked = list[bool](), threading.Event()
     client = served.node.create_client(Trigger, "/elsewhere", callback_group=ReentrantCallbackGroup())
 
     async def ask() -> None:
-        timer.cancel()
+        if asked.is_set():
+            return
+        asked.set()
         answers.append((await client.call_async(Trigger.Request())).success)
 
     def answer(request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
@@ -151,7 +153,7 @@ def test_a_callback_may_wait_for_the_answer_of_a_service(robot: Robot, served: S
         other.node.create_service(Trigger, "/elsewhere", answer)
         other.listen(Empty, "/anything")  # wakes its executor, which then sees the service
         assert client.wait_for_service(20)
-        timer = served.node.create_timer(0.01, ask)
+        served.node.create_timer(0.01, ask)
         robot.client.until(lambda: answers, "answer")
     assert answers == [True]
 
