@@ -15,6 +15,9 @@ from ovseg3r_core.packing import REACH, pack, unpack
 from ovseg3r_core.types import Box, Camera
 
 
+_NO_LENGTH = 1e-12  # of a direction's component: its square would be lost
+
+
 def invert(T_a_b: Float64[ndarray, "4 4"]) -> Float64[ndarray, "4 4"]:
     """The rigid transform `T_b_a`."""
     T_b_a = np.eye(4)
@@ -77,7 +80,8 @@ def nearest_rigid(T: Float64[ndarray, "4 4"]) -> Float64[ndarray, "4 4"]:
 
 def turn_up(up: Float64[ndarray, "3"]) -> Float64[ndarray, "4 4"]:
     """The smallest turn that makes a direction the z axis."""
-    T = np.eye(4)
+    T, up = np.eye(4), up / np.linalg.norm(up)
+    up = np.where(np.abs(up) < _NO_LENGTH, 0.0, up)  # scipy turns a hair beside straight down to somewhere beside up
     T[:3, :3] = Rotation.align_vectors([[0.0, 0.0, 1.0]], [up])[0].as_matrix()
     return T
 

@@ -15,12 +15,16 @@ from ovseg3r_core.child import Child
 from ovseg3r_core.masks.aside import MasksAside, answers
 from ovseg3r_core.masks.files import FileMasks
 
-HERE = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])}
+
+@pytest.fixture(autouse=True)
+def child_of_test_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    folders = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(folders))
 
 
 @pytest.fixture
 def child():
-    child = Child("child_of_test", "3", environment=HERE)
+    child = Child("child_of_test", "3")
     yield child
     child.close()
 
@@ -49,7 +53,7 @@ def test_a_question_that_kills_it_twice_is_given_up(child):
 
 
 def test_what_cannot_be_loaded_is_raised_for_whoever_asks():
-    child = Child("child_of_test", "three", environment=HERE)
+    child = Child("child_of_test", "three")
     with pytest.raises(ValueError, match="three"):
         child.ask(1)
     child.close()
