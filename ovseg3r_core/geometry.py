@@ -14,7 +14,6 @@ from scipy.spatial.transform import Rotation
 from ovseg3r_core.packing import REACH, pack, unpack
 from ovseg3r_core.types import Box, Camera
 
-
 _NO_LENGTH = 1e-12  # of a direction's component: its square would be lost
 
 
