@@ -17,6 +17,7 @@ DEPTH_LIMIT_M = 100.0  # no depth camera of a robot sees further; 1e30 and the l
 POSITION_LIMIT_M = 1e4  # poses further out than 10 km lose centimetres in float32
 _RIGID_TOLERANCE = 1e-3  # poses printed with four digits pass, a scaled or sheared one does not
 _LAST_ROW = np.array([0.0, 0.0, 0.0, 1.0])
+_LAST_ROW_TOLERANCE = 1e-6 + 1e-5 * _LAST_ROW  # of each element
 
 
 class Rejected(ValueError):
@@ -152,7 +153,7 @@ def check_pose(T_map_camera: ndarray) -> Float64[ndarray, "4 4"]:
         raise Rejected("bad_pose", f"pose has shape {T.shape} or is not finite; give a 4x4 camera-to-map matrix")
     R, t = T[:3, :3], T[:3, 3]
     error = np.abs(R @ R.T - np.eye(3)).max()
-    if error > _RIGID_TOLERANCE or np.linalg.det(R) < 0 or np.abs(T[3] - _LAST_ROW).max() > 1e-6:
+    if error > _RIGID_TOLERANCE or np.linalg.det(R) < 0 or (np.abs(T[3] - _LAST_ROW) > _LAST_ROW_TOLERANCE).any():
         raise Rejected(
             "bad_pose",
             f"pose is not rigid: R R^T differs from 1 by {error:.3g}, det R = {np.linalg.det(R):.3g}, last row {T[3]}",

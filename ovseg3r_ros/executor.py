@@ -54,17 +54,13 @@ class ServicesAsideExecutor(Executor):
         """Stop; services that are being answered end first."""
         stopped = super().shutdown(timeout_sec)
         self._pool.shutdown()
-        if self._spinning.acquire(blocking=False):  # else the thread that spins lets go
-            self._let_go()
-            self._spinning.release()
+        self._let_go_at_rest()
         return stopped
 
     def remove_node(self, node: Node) -> None:
-        """Forget a node; not while another thread spins."""
+        """Forget a node; a thread that spins does so at its next wait."""
         super().remove_node(node)
-        if self._spinning.acquire(blocking=False):
-            self._let_go()
-            self._spinning.release()
+        self._let_go_at_rest()
 
     def _wait(self, timeout_ns: int) -> list[Ready]:
         """What is ready once anything is; nothing where the wait was ended for another reason."""
@@ -84,6 +80,12 @@ class ServicesAsideExecutor(Executor):
         if not self.context.ok() and not self._is_shutdown:
             raise ExternalShutdownException
         return ready
+
+    def _let_go_at_rest(self) -> None:
+        """A thread that spins lets go itself: it may be waiting for what would be taken away."""
+        if self._spinning.acquire(blocking=False):
+            self._let_go()
+            self._spinning.release()
 
     def _let_go(self) -> None:
         if self._list is not None:

@@ -98,7 +98,10 @@ def _named(constant: tuple[str, Float32[ndarray, "..."]]) -> TensorProto:
     """Name and shape of a constant whose values are elsewhere."""
     name, value = constant
     elsewhere = [StringStringEntryProto(key="location", value=name)]
-    kind = TensorProto.FLOAT
     return TensorProto(
-        name=name, dims=value.shape, data_type=kind, data_location=TensorProto.EXTERNAL, external_data=elsewhere
+        name=name,
+        dims=value.shape,
+        data_type=TensorProto.FLOAT,
+        data_location=TensorProto.EXTERNAL,
+        external_data=elsewhere,
     )

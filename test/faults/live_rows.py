@@ -1,7 +1,6 @@
 """Rows that are measured on the running node: the box room of the tests, through the package's fault injector."""
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,12 +15,10 @@ from harness_perception import Perception, ids_of, values_of
 from harness_robot import Robot, map_scene
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
-from rclpy.task import Future
 from test_node_overload import Flood, flooded
 
 from ovseg3r_ros.faults import WORDS
 from ovseg3r_ros.nodes.fault_injector import STREAMS
-from ovseg3r_ros.srv import QueryObjects
 
 INJECTOR = Path(__file__).parents[2] / "scripts" / "fault_injector"
 STALE_AFTER_S, RATED_HZ, PATIENCE_S = 1.0, 10.0, 90.0
@@ -132,14 +129,8 @@ def question_flood() -> Measured:
 
         def flood() -> None:
             nonlocal answered
-            ends_s, waiting, asked = time.monotonic() + FLOOD_S, deque[Future](), count()
-            while time.monotonic() < ends_s:
-                while len(waiting) < IN_FLIGHT:
-                    request = QueryObjects.Request(text=f"thing number {next(asked)}")
-                    waiting.append(node.client.ask(QueryObjects, "/query_objects", request))
-                answered += node.client.answer(waiting.popleft(), timeout_s=PATIENCE_S).success
-            answered += sum(node.client.answer(it, timeout_s=PATIENCE_S).success for it in waiting)
-            assert answered == next(asked), "each question is answered"
+            texts = (f"thing number {number}" for number in count())
+            answered = node.flood(texts, FLOOD_S, IN_FLIGHT, timeout_s=PATIENCE_S)
 
         quiet, flooded_ = lost_while(lambda: time.sleep(FLOOD_S)), lost_while(flood)
     told = f"{answered} answered in {FLOOD_S:.0f} s, {IN_FLIGHT} on their way at any time, 0 without an answer"

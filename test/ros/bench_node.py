@@ -16,7 +16,6 @@ from rclpy.qos import ReliabilityPolicy
 from rich.console import Console
 
 from ovseg3r_ros.faults import off
-from ovseg3r_ros.srv import QueryObjects
 
 pytestmark = pytest.mark.benchmark
 
@@ -108,14 +107,7 @@ def test_flood_of_questions(crowded: tuple[Perception, ScriptedCamera]):
 
     def flood() -> None:
         nonlocal answered
-        end = time.monotonic() + SECONDS / 2
-        waiting = []
-        while time.monotonic() < end:
-            while len(waiting) < IN_FLIGHT:
-                waiting.append(node.client.ask(QueryObjects, "/query_objects", QueryObjects.Request(text=next(texts))))
-            assert node.client.answer(waiting.pop(0)).success
-            answered += 1
-        answered += sum(node.client.answer(future).success for future in waiting)
+        answered = node.flood(texts, SECONDS / 2, IN_FLIGHT)
 
     with camera.run(MAPPED_HZ):
         quiet = looked_per_second(node, lambda: run_for(node, SECONDS / 2))

@@ -1,7 +1,8 @@
 """The perception node under test, as a robot's other nodes talk to it: lifecycle, services, topics, diagnostics."""
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -12,6 +13,7 @@ from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.msg import SetParametersResult
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
+from rclpy.task import Future
 from std_srvs.srv import Trigger
 
 from ovseg3r_ros.msg import ObjectInstance, ObjectInstanceArray
@@ -74,6 +76,18 @@ class Perception:
 
     def query(self, text: str, **fields: Any) -> QueryObjects.Response:
         return self.client.call(QueryObjects, "/query_objects", QueryObjects.Request(text=text, **fields))
+
+    def flood(self, texts: Iterator[str], seconds: float, in_flight: int, *, timeout_s: float = 20.0) -> int:
+        """Ask so long, with so many questions on their way at any time; how many there were, each of them answered."""
+        ends_s, waiting, answered = time.monotonic() + seconds, deque[Future](), 0
+        while waiting or time.monotonic() < ends_s:
+            while len(waiting) < in_flight and time.monotonic() < ends_s:
+                request = QueryObjects.Request(text=next(texts))
+                waiting.append(self.client.ask(QueryObjects, "/query_objects", request))
+            answer = self.client.answer(waiting.popleft(), "a question", timeout_s=timeout_s)
+            assert answer.success, answer.message
+            answered += 1
+        return answered
 
     def list_objects(self, **fields: Any) -> ListObjects.Response:
         return self.client.call(ListObjects, "/list_objects", ListObjects.Request(**fields))

@@ -25,7 +25,7 @@ def test_cycles_leave_nothing_behind(robot: Robot, cycles: int):
     node = robot.perception()
     camera = robot.camera()
     with camera.run(rate_hz=5):  # images come all the time, as on a robot
-        for _ in range(5):  # the first rounds fill pools and caches
+        for _ in range(12):  # the first rounds fill pools and caches, on a busy machine not the first five
             node.cycle()
         usages = [node.program.usage()]
         for _ in range(cycles):
@@ -35,9 +35,10 @@ def test_cycles_leave_nothing_behind(robot: Robot, cycles: int):
     assert node.state() == ACTIVE
     assert after.threads <= before.threads + 2
     assert after.files <= before.files + 5
-    *grown, most = sorted(b.resident_mb - a.resident_mb for a, b in pairwise(usages))
-    assert sum(grown) <= 5 + 0.3 * cycles, f"memory in MB: {[round(it.resident_mb) for it in usages]}"
-    assert most <= 30  # a pool may be filled late, once
+    told = f"memory in MB: {[round(it.resident_mb) for it in usages]}"
+    assert after.resident_mb <= before.resident_mb + 15 + 0.3 * cycles, told
+    *grown, _ = sorted(b.resident_mb - a.resident_mb for a, b in pairwise(usages))
+    assert sum(grown) <= 5 + 0.3 * cycles, told  # one pool may be filled late
     assert not node.program.log.holding("Traceback")
 
 
