@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float32, Int32, UInt16
+from jaxtyping import Float32, Int32, Int64, UInt16
 from numpy import ndarray
 
 from ovseg3r_core.geometry import back_project, transform
@@ -48,7 +48,11 @@ class _Lifted:
 
     def renumbered(self, later: Int32[ndarray, " points"]) -> "_Lifted":
         """The same points by other numbers; the order stays, as unchanged blocks keep theirs."""
-        masks = tuple(replace(mask, points=later[mask.points].astype(np.int64)) for mask in self.masks)
+
+        def now(points: Int64[ndarray, " members"]) -> Int64[ndarray, " members"]:
+            return later[points].astype(np.int64)
+
+        masks = tuple(replace(mask, points=now(mask.points), rim=now(mask.rim)) for mask in self.masks)
         return replace(self, points=later[self.points], masks=masks)
 
 

@@ -17,6 +17,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from ovseg3r_core.config import Within, check_ranges
+from ovseg3r_core.mask_ids import as_rim
 from ovseg3r_core.overlaps import OverlapConfig, id_image
 from ovseg3r_core.reconstruction.depth_edges import depth_edges
 from ovseg3r_core.reconstruction.incidence import Incidence, IncidenceConfig, see_points
@@ -92,10 +93,14 @@ def lift_view(
 def clean_ids(
     masks: Sequence[Mask], depth_m: Float32[ndarray, "height width"], config: LiftingConfig
 ) -> Int32[ndarray, "height width"]:
-    """The half of lifting that the cloud has no part in: the mask each pixel surely belongs to, -1 for none."""
+    """The half of lifting that the cloud has no part in: the mask each pixel surely belongs to, -1 for none.
+
+    What was taken off the rim of mask i is -2 - i.
+    """
     jumps = depth_edges(depth_m, config.jump_ratio)
     ids = id_image(masks, jumps, config.overlap)
-    return np.where(jumps, np.int32(-1), erode(ids, len(masks), config))
+    sure = ~jumps & (erode(ids, len(masks), config) >= 0)
+    return np.where(sure | (ids < 0), ids, as_rim(ids))
 
 
 def carry(
@@ -110,10 +115,12 @@ def carry(
     """The other half: clean pixels onto the points of a cloud, again whenever the cloud is a new one.
 
     Args:
-        ids: for each pixel a place in `masks`, or -1, from `clean_ids`.
+        ids: for each pixel a place in `masks`, or less, from `clean_ids`.
     """
     column, row = seen.pixels.T
-    mask_of_point = drop_stray_parts(ids[row, column], cloud.xyz[seen.points], depth_m[row, column], config)
+    of_point = ids[row, column]
+    mask_of_point = drop_stray_parts(of_point, cloud.xyz[seen.points], depth_m[row, column], config)
+    rim_of_point = as_rim(of_point)
     counts = np.bincount(mask_of_point[mask_of_point >= 0], minlength=len(masks))
     return [
         LiftedMask(
@@ -123,6 +130,7 @@ def carry(
             score=masks[source].score,
             label=masks[source].label,
             embedding=masks[source].embedding,
+            rim=np.sort(seen.points[rim_of_point == source]),
         )
         for source in np.flatnonzero(counts >= config.min_points).tolist()
     ]

@@ -70,6 +70,7 @@ def config_of(*, online: bool, voxel_size_m: float = 0.02) -> PerceptionConfig:
             carry_radius_m=mapping.carry_radius_m * scale,
             part_gap_m=mapping.part_gap_m * scale,
             rim_m=mapping.rim_m * scale,
+            outline_m=mapping.outline_m * scale,
         ),
         life=replace(
             life,

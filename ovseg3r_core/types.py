@@ -4,7 +4,7 @@ Units are metres, seconds and pixels; the camera frame is x right, y down, z for
 takes camera coordinates to map coordinates. Arrays are numpy on the CPU; whoever needs torch converts.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Literal, Protocol, runtime_checkable
 
@@ -158,6 +158,10 @@ class SceneCloud:
         return len(self.xyz)
 
 
+def _no_points() -> Int64[ndarray, " none"]:
+    return np.empty(0, np.int64)
+
+
 @dataclass(frozen=True, kw_only=True)
 class LiftedMask:
     """A mask carried onto scene points: a partial 3D label, valid in its view only."""
@@ -170,6 +174,8 @@ class LiftedMask:
     score: float
     label: str | None = None
     embedding: Float32[ndarray, " channels"] | None = None
+    rim: Int64[ndarray, " rim"] = field(default_factory=_no_points)
+    """Points within its outline that are not surely its own: lifting took them off. Sorted, each once."""
 
 
 @dataclass(frozen=True, kw_only=True)

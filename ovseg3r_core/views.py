@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int32, UInt8
 from numpy import ndarray
 
+from ovseg3r_core.mask_ids import pack_ids, unpack_ids
 from ovseg3r_core.types import Camera, Frame, Mask, MaskTag
 
 _JPEG_QUALITY = 90
@@ -22,7 +23,7 @@ class OpenView:
     camera: Camera
     T_map_camera: Float64[ndarray, "4 4"]
     ids: Int32[ndarray, "height width"]
-    """The mask each pixel belongs to: an index into `tags`, or -1."""
+    """The mask each pixel belongs to, as `clean_ids` gives it: an index into `tags`, -1, or -2 - index for its rim."""
     tags: tuple[MaskTag, ...]
 
 
@@ -49,7 +50,7 @@ class View:
         """Pack a keyframe.
 
         Args:
-            ids: for each pixel the place in `masks` of the mask it belongs to, -1 for none.
+            ids: for each pixel the place in `masks` of the mask it belongs to, from `clean_ids`.
         """
         depth_mm = np.clip(np.rint(frame.depth_m / _MILLIMETRE_M), 0, 65535).astype(np.uint16)
         return cls(
@@ -60,7 +61,7 @@ class View:
             tags=tuple(MaskTag(score=mask.score, label=mask.label, embedding=mask.embedding) for mask in masks),
             color_jpeg=_encode(".jpg", frame.color[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]),
             depth_png=_encode(".png", depth_mm, [cv2.IMWRITE_PNG_COMPRESSION, 1]),
-            ids_png=_encode(".png", (ids + 1).astype(np.uint16), [cv2.IMWRITE_PNG_COMPRESSION, 1]),
+            ids_png=_encode(".png", pack_ids(ids), [cv2.IMWRITE_PNG_COMPRESSION, 1]),
         )
 
     @property
@@ -101,7 +102,7 @@ class View:
         size = (self.camera.height, self.camera.width)
         depth_m, ids = np.zeros(size, np.float32), np.full(size, -1, np.int32)
         if self.kept:
-            depth_m, ids = self.depth_m(), _decode(self.ids_png, cv2.IMREAD_UNCHANGED).astype(np.int32) - 1
+            depth_m, ids = self.depth_m(), unpack_ids(_decode(self.ids_png, cv2.IMREAD_UNCHANGED))
         return OpenView(
             index=self.index,
             depth_m=depth_m,

@@ -5,12 +5,12 @@ Writing trusts the scene as far as reading does not have to; reading trusts noth
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Int32
+from jaxtyping import Float32, Int32, Int64
 from numpy import ndarray
 
 from ovseg3r_core.checks import check_camera, check_pose
@@ -45,6 +45,7 @@ _DTYPES = {
     "normal": ("int8",),
     "seen": ("uint8",),
     "mask_of_pair": ("uint8", "uint16"),
+    "rim_of_pair": ("uint8", "uint16"),
     "instance": ("int32",),
     "embedding": ("float16",),
 }
@@ -55,7 +56,9 @@ def pack_scene(scene: LabelledScene, clean: bytes | None = None) -> bytes:
     """The bytes of a scene's file; those of its clean vertices' file are named in it by their checksum."""
     origin, xyz = pack_points(scene.cloud.xyz)
     arrays = {"xyz": xyz, "color": scene.cloud.color, "normal": pack_normals(scene.cloud.normal)}
-    arrays |= {"seen": _seen_bits(scene), "mask_of_pair": _mask_of_pair(scene)}
+    arrays |= {"seen": _seen_bits(scene), "mask_of_pair": _mask_of_pair(scene, _points)}
+    if any(len(mask.rim) for mask in scene.lifted):
+        arrays["rim_of_pair"] = _mask_of_pair(scene, _rim)
     if scene.truth is not None:
         arrays["instance"] = scene.truth.instance
     looks = [mask.embedding for mask in scene.lifted if mask.embedding is not None]
@@ -93,7 +96,7 @@ def unpack_scene(data: bytes) -> tuple[LabelledScene, str | None]:
         cloud=cloud,
         views=views,
         seen=seen,
-        lifted=_lifted(about["masks"], expect(arrays, "mask_of_pair", (len(seen.points),)), seen, arrays),
+        lifted=_lifted(about["masks"], seen, arrays),
         truth=None if about["names"] is None else _truth(expect(arrays, "instance", (n_points,)), about["names"]),
         facts=_facts(about["facts"]),
     )
@@ -139,8 +142,20 @@ def _seen_bits(scene: LabelledScene) -> ndarray:
     return rows
 
 
-def _mask_of_pair(scene: LabelledScene) -> ndarray:
-    """For each pair, in the order of view and point, 1 + the place of its mask among those of its view; 0 for none."""
+def _points(mask: LiftedMask) -> Int64[ndarray, " members"]:
+    return mask.points
+
+
+def _rim(mask: LiftedMask) -> Int64[ndarray, " members"]:
+    return mask.rim
+
+
+def _mask_of_pair(scene: LabelledScene, part: Callable[[LiftedMask], Int64[ndarray, " _"]]) -> ndarray:
+    """For each pair, in the order of view and point, 1 + the place of its mask among those of its view; 0 for none.
+
+    Args:
+        part: the points of a mask that are meant.
+    """
     of_view: list[list[LiftedMask]] = [[] for _ in scene.views]
     for mask in scene.lifted:
         of_view[mask.view].append(mask)
@@ -149,11 +164,11 @@ def _mask_of_pair(scene: LabelledScene) -> ndarray:
     rows = [np.zeros(0, table.dtype)]
     for v, masks in enumerate(of_view):
         for place, mask in enumerate(masks, start=1):
-            if table[mask.points].any():
+            if table[part(mask)].any():
                 raise ValueError(
                     f"{scene.name}: masks of view {v} share points; a point of a view has one mask at most"
                 )
-            table[mask.points] = place
+            table[part(mask)] = place
         rows.append(table[np.sort(scene.seen.view(v).points)])
         table[:] = 0
     return np.concatenate(rows)
@@ -225,10 +240,12 @@ def _pixels(xyz: Float32[ndarray, "points 3"], view: SceneView, number: int) -> 
     return inside.astype(np.int32)
 
 
-def _lifted(
-    entries: Any, mask_of_pair: ndarray, seen: Incidence, arrays: Mapping[str, ndarray]
-) -> tuple[LiftedMask, ...]:
+def _lifted(entries: Any, seen: Incidence, arrays: Mapping[str, ndarray]) -> tuple[LiftedMask, ...]:
     looks = _embeddings(arrays)
+    mask_of_pair = expect(arrays, "mask_of_pair", (len(seen.points),))
+    rim_of_pair = np.zeros_like(mask_of_pair)  # scenes of before have no rims
+    if "rim_of_pair" in arrays:
+        rim_of_pair = expect(arrays, "rim_of_pair", mask_of_pair.shape)
     place = np.zeros(len(seen), np.int64)
     lifted = []
     for entry in entries:
@@ -246,11 +263,13 @@ def _lifted(
                 score=_finite(entry["score"], "score"),
                 label=None if entry["label"] is None else _text(entry["label"], "label"),
                 embedding=None if row is None else looks[_count(row, "embedding")],
+                rim=seen.points[pairs][rim_of_pair[pairs] == place[view]],
             )
         )
     most = place[np.repeat(np.arange(len(seen)), np.diff(seen.offsets))]
-    if (mask_of_pair > most).any():
-        raise ValueError(f"a pair belongs to mask {mask_of_pair.max()} of its view, which has fewer")
+    for of_pair in (mask_of_pair, rim_of_pair):
+        if (of_pair > most).any():
+            raise ValueError(f"a pair belongs to mask {of_pair.max()} of its view, which has fewer")
     return tuple(lifted)
 
 

@@ -103,7 +103,7 @@ def _compare(scene: LabelledScene, again: LabelledScene) -> None:
     if len(order) and (off := int(np.abs(seen.pixels[order] - again.seen.pixels).max())) > PIXEL_TOLERANCE:
         raise ValueError(f"{scene.name}: a point is seen {off} pixels away from where it projects to")
     for mask, other in zip(scene.lifted, again.lifted, strict=True):
-        if not np.array_equal(mask.points, other.points):
+        if not (np.array_equal(mask.points, other.points) and np.array_equal(mask.rim, other.rim)):
             raise ValueError(
                 f"{scene.name}: mask {mask.mask} of view {mask.view} has points that its view does not see"
             )

@@ -66,6 +66,7 @@ def assert_as_if_all_were_lifted(found, views, cloud) -> None:
     for mask, other in zip(masks, all_masks, strict=True):
         np.testing.assert_array_equal(mask.points, other.points)
         assert mask.points.dtype == other.points.dtype
+        np.testing.assert_array_equal(mask.rim, other.rim)
 
 
 def test_after_every_step_it_is_as_if_all_were_lifted(walk, opened):

@@ -84,6 +84,19 @@ def test_lifting_again_onto_the_same_cloud_gives_the_same(room, cloud, seen):
     once = lift(masks, seen, cloud, depth_m, 2)
     assert [mask.mask for mask in again] == [mask.mask for mask in once]
     assert all(np.array_equal(a.points, b.points) for a, b in zip(again, once, strict=True))
+    assert all(np.array_equal(a.rim, b.rim) for a, b in zip(again, once, strict=True))
+
+
+def test_what_is_taken_off_a_mask_is_its_rim(room, cloud, seen):
+    masks, depth_m = room.masks(2), room.frames[2].depth_m
+    ids = clean_ids(masks, depth_m, LiftingConfig())
+    column, row = seen.pixels.T
+    for mask in lift(masks, seen, cloud, depth_m, 2):
+        within = seen.points[masks[mask.mask].pixels[row, column]]
+        assert len(mask.rim) and not np.intersect1d(mask.rim, mask.points).size
+        assert np.isin(mask.rim, within).all() and (np.diff(mask.rim) > 0).all()
+        pixels = masks[mask.mask].pixels
+        assert ((ids == mask.mask) | (ids == -2 - mask.mask))[pixels].mean() > 0.99  # all of it is one or the other
 
 
 def test_label_score_and_embedding_come_along(room, cloud, seen):

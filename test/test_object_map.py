@@ -9,7 +9,6 @@ from ovseg3r_core.mapping.object_map import ObjectMap
 from ovseg3r_core.mapping.objects import NamingConfig, Observation, vote_name
 from ovseg3r_core.mapping.ownership import Ownership, connected_parts, vote_owners
 from ovseg3r_core.mapping.redraw import redraw
-from ovseg3r_core.mapping.rims import with_rims
 from ovseg3r_core.reconstruction.incidence import Incidence
 from ovseg3r_core.types import LiftedMask, SceneCloud, ViewIncidence
 
@@ -163,24 +162,6 @@ def test_a_named_mask_outvotes_two_without_a_name():
     masks = [mask(0, points), mask(1, points), mask(2, points[:5], label="cup")]
     votes = vote_owners(masks, np.array([0, 0, 1]), 10, named_weight=2.5, min_share=0.3)
     assert votes.owner.tolist() == [1] * 5 + [0] * 5
-
-
-def test_a_rim_that_nobody_owns_goes_to_the_nearer_of_two_things():
-    xyz = np.zeros((9, 3), np.float32)
-    xyz[:, 0] = [0.0, 0.02, 0.04, 0.05, 0.08, 0.10, 0.20, 0.22, 0.30]
-    owner = np.int32([1, 1, -1, -1, -1, 2, -1, 2, -1])
-    rimmed = with_rims(Ownership(owner, np.int32([3, 3, 0, 0, 0, 5, 0, 5, 0])), xyz, 0.045)
-    assert rimmed.owner.tolist() == [1, 1, 1, 1, 2, 2, 2, 2, -1]
-
-
-def test_a_rim_yields_to_any_mask():
-    xyz = np.float32([[0, 0, 0], [0.02, 0, 0]])
-    rimmed = with_rims(Ownership(np.int32([1, -1]), np.int32([3, 0])), xyz, 0.04)
-    assert rimmed.claim([(np.array([1]), 2)]).owner.tolist() == [1, 2]
-
-
-def test_without_owners_there_are_no_rims():
-    assert with_rims(Ownership.empty(3), np.zeros((3, 3), np.float32), 0.04).owner.tolist() == [-1, -1, -1]
 
 
 def test_a_claim_is_lost_only_to_a_majority():

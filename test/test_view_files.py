@@ -88,6 +88,7 @@ GREY, DEEP = np.zeros((HEIGHT, WIDTH), np.uint8), np.zeros((HEIGHT, WIDTH), np.u
         {"depth_png": np.zeros(100, np.int32)},
         {"depth_png": None},
         {"ids_png": png(DEEP + 3)},
+        {"ids_png": png((DEEP + 3) | (1 << 15))},  # the rim of a mask that is not there
         {"ids_png": png(GREY)},
         {"color_jpeg": jpeg(np.zeros((HEIGHT, WIDTH + 1, 3), np.uint8))},
         {"color_jpeg": png(np.zeros((HEIGHT, WIDTH, 3), np.uint8))},

@@ -23,8 +23,11 @@ class MappingConfig:
     """How far a point may have moved between two extractions of the surface and still be the same."""
     part_gap_m: Annotated[float, Within(0.001, 5.0)] = 0.08
     """Parts of an object that lie further apart than this are different things."""
-    rim_m: Annotated[float, Within(0.0, 1.0)] = 0.04
-    """Points that nobody owns and that lie this near to an object are its rim, which lifting took off: two voxels."""
+    outline_m: Annotated[float, Within(0.0, 1.0)] = 0.15
+    """Points that nobody owns are an object's rim, which lifting took off, where they lie this near to it and within
+    the outlines of its masks in a share of the views that see them, min_vote_share."""
+    rim_m: Annotated[float, Within(0.0, 1.0)] = 0.03
+    """So are those that lie this near to it, whatever the outlines: one and a half voxels."""
     min_part_of_mask: Annotated[float, Within(0.0, 1.0)] = 0.2
     """A mask shows a part when at least this share of its points lies there."""
     min_points: Annotated[int, Within(1, 10_000)] = 20
@@ -32,7 +35,7 @@ class MappingConfig:
     named_weight: Annotated[float, Within(0.01, 100.0)] = 2.5
     """What a mask with a name counts in the vote on a point, against 1 of a mask without one."""
     min_vote_share: Annotated[float, Within(0.0, 1.0)] = 0.3
-    """A point goes to an object that has this share of the votes on it."""
+    """A point goes to an object that has this share of the votes on it; see outline_m."""
     min_view_share: Annotated[float, Within(0.0, 1.0)] = 0.2
     """An object must be masked in this share of the views that see it, and in two at least; see trusted_score."""
     trusted_score: Annotated[float, Within(0.0, 1.0)] = 0.5

@@ -17,7 +17,7 @@ from ovseg3r_core.mapping.fusion import Segmented, recognitions, with_instances
 from ovseg3r_core.mapping.mapping_config import MappingConfig
 from ovseg3r_core.mapping.ownership import NOBODY, Ownership, connected_parts, vote_owners
 from ovseg3r_core.mapping.recognition import Recognition
-from ovseg3r_core.mapping.rims import with_rims
+from ovseg3r_core.mapping.rims import with_rims, within_outlines
 from ovseg3r_core.mapping.sighting import Sighting, sightings
 from ovseg3r_core.reconstruction.incidence import Incidence
 from ovseg3r_core.types import LiftedMask, SceneCloud
@@ -63,6 +63,10 @@ def redraw(
     cluster = cluster_masks(lifted, seen, len(cloud), config.consensus)
     votes = vote_owners(lifted, cluster, len(cloud), named_weight=config.named_weight, min_share=config.min_vote_share)
     ownership, members = _cut_apart(votes, lifted, cluster, cloud, config)
+    looks = np.bincount(real.points, minlength=len(cloud))
+    ownership = within_outlines(
+        ownership, members, looks, cloud.xyz, reach_m=config.outline_m, min_share=config.min_vote_share
+    )
     ownership = with_rims(ownership, cloud.xyz, config.rim_m)
     sighted = sightings(ownership.owner, members, seen)
     evident = frozenset(g for g, masks in members.items() if _is_evident(sighted[g], masks, config))

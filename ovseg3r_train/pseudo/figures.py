@@ -74,7 +74,7 @@ def figures_of(
     for mask in scene.lifted:
         covered[mask.points] = True
     proposed = sum(len(view.tags) for view in views)
-    with_pixels = sum(len(np.setdiff1d(view.open().ids, [-1])) for view in views)
+    with_pixels = sum(len(np.unique(ids[ids >= 0])) for ids in (view.open().ids for view in views))
     left_out = {"no_pixels": proposed - with_pixels, "few_points": with_pixels - len(scene.lifted)}
     return LabelFigures(
         points=points,

@@ -59,6 +59,7 @@ def test_masks_come_back_point_for_point(path):
     for mask, before in zip(again.lifted, scene.lifted, strict=True):
         assert (mask.view, mask.mask, mask.score, mask.label) == (before.view, before.mask, 0.75, before.label)
         assert (mask.points == before.points).all()
+        assert len(mask.rim) and mask.rim.tolist() == before.rim.tolist()
 
 
 def test_a_view_sees_the_same_points_at_the_same_pixels_or_the_ones_beside(path):
@@ -159,7 +160,7 @@ def sharing_points(scene: LabelledScene) -> LabelledScene:
 
 def unseen_points(scene: LabelledScene) -> LabelledScene:
     unseen = np.setdiff1d(np.arange(len(scene.cloud)), scene.seen.view(0).points)[:20]
-    return replace(scene, lifted=(*scene.lifted, replace(scene.lifted[0], mask=99, points=unseen)))
+    return replace(scene, lifted=(*scene.lifted, replace(scene.lifted[0], mask=99, points=unseen, rim=unseen[:0])))
 
 
 def pixels_elsewhere(scene: LabelledScene) -> LabelledScene:

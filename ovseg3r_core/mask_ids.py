@@ -1,0 +1,27 @@
+"""The masks of one image as one number a pixel: i for mask i, -1 for none, and -2 - i for the rim of mask i.
+
+Outlines are a few pixels off, so lifting takes rims off and trusts the rest. What lay on a rim is still known: a point
+that no view is sure about may lie there.
+"""
+
+import numpy as np
+from jaxtyping import Int32, UInt16
+from numpy import ndarray
+
+_RIM_BIT = 1 << 15
+
+
+def as_rim(ids: Int32[ndarray, "*any"]) -> Int32[ndarray, "*any"]:
+    """Masks as the rims of the same masks, and the other way round; none stays none of either."""
+    return np.int32(-2) - ids
+
+
+def pack_ids(ids: Int32[ndarray, "height width"]) -> UInt16[ndarray, "height width"]:
+    """For an image file: 0 for none, 1 + i for mask i, and with the highest bit set for its rim."""
+    return np.where(ids >= -1, ids + 1, (as_rim(ids) + 1) | _RIM_BIT).astype(np.uint16)
+
+
+def unpack_ids(packed: UInt16[ndarray, "height width"]) -> Int32[ndarray, "height width"]:
+    """The ids that were packed; images of older maps have no rims."""
+    ids = (packed & (_RIM_BIT - 1)).astype(np.int32) - 1
+    return np.where(packed & _RIM_BIT, as_rim(ids), ids)
