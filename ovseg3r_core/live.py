@@ -35,6 +35,7 @@ SWITCH_INTERVAL_S = 0.001
 """What a process that runs these workers should give `sys.setswitchinterval`: who asks a question, or takes a frame in,
 waits so long at most for each worker that is in Python. The default is 5 ms."""
 _CORRECTIONS = 100  # that wait: each is taken, in order, as it starts from the one before
+_LOOKS_ASIDE = 3  # a fourth gained nothing on a GPU, and the camera lost frames to it
 _FUSE_NICENESS, _LOOK_NICENESS, _REFINE_NICENESS = 3, 8, 10  # whoever asks a question goes first
 _WINDOW_S = 60.0
 
@@ -99,8 +100,8 @@ class _Posed:
 class LivePerception:
     """Runs the three parts of a `Perception` in threads of their own.
 
-    Where masks come from another process, two keyframes are looked at at once: while the masks of one are waited for,
-    the other is placed.
+    Where masks come from another process, three keyframes are looked at at once: while the masks of one are waited for,
+    the others are made ready and placed.
 
     Args:
         changed: told of every new map, in the thread that made it.
@@ -136,7 +137,7 @@ class LivePerception:
             idle_s=config.settle_s,
             idle=self._settle,
             niceness=_LOOK_NICENESS,
-            threads=2 if isinstance(perception.proposer, WorksAside) else 1,
+            threads=_LOOKS_ASIDE if isinstance(perception.proposer, WorksAside) else 1,
         )
         self._correct = Stage("correct", _CORRECTIONS, self._do_correct, left_out)
         self._refine = Stage("refine", 1, self._do_refine, lambda *_: None, niceness=_REFINE_NICENESS)

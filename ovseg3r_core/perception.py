@@ -339,14 +339,13 @@ class Perception:
         if not self._watch.is_due(frame, self.config.life.evidence.every_s):
             return
         with self.clock("witness"):
-            with self._map:
-                objects, watched = self.objects, self._watch.watched
+            revision, (objects, watched) = self.pose_revision, self._watch.now
             said = verdicts(watched, frame, self.config.life.evidence)
             gone = [id_ for id_, verdict in said.items() if verdict == "gone"]
             if gone and self._looked_beside(frame, objects, gone):
                 return
             with self._surface.lock, self._map:
-                if self.objects is objects and said:
+                if said and self.objects is objects and self.pose_revision == revision:
                     left = witness(objects, said, frame.stamp_s, len(self.views), self.config.life)
                     self._surface.forget(left, objects.cloud, before_view=len(self.views))
                     if gone:

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from ovseg3r_core.mapping.evidence import Watched
 from ovseg3r_core.mapping.life import LifeConfig
 from ovseg3r_core.mapping.lives import watched_of, watched_things
 from ovseg3r_core.mapping.object_map import ObjectMap
@@ -15,7 +14,8 @@ class Watch:
     """What of a map is watched; frames are asked now and then, as near ones repeat each other's errors."""
 
     def __init__(self, objects: ObjectMap, config: LifeConfig) -> None:
-        self.watched: Watched = watched_of(objects, config)
+        self.now = objects, watched_of(objects, config)
+        """What is watched, and the map that it is of: both at once, so that nobody who reads them needs a lock."""
         self._of_points = 0
         self._asked_s: dict[str, float] = {}
         self._resting = False
@@ -41,8 +41,9 @@ class Watch:
             little_changed: what is about the objects is watched as before, until the map has grown by a tenth.
         """
         if little_changed and not self._resting and len(objects.cloud) < _GROWN * self._of_points:
-            self.watched = self.watched.with_things(watched_things(objects))
+            _, watched = self.now
+            self.now = objects, watched.with_things(watched_things(objects))
         else:
-            self.watched = watched_of(objects, config)
+            self.now = objects, watched_of(objects, config)
             self._of_points = len(objects.cloud)
         self._resting = False

@@ -9,11 +9,13 @@ import pytest
 from maps import NoLikeness
 from scenes import BOX_ROOM, AnalyticScene, Ball, Solid, box_room, orbit
 
+import ovseg3r_core.perception as perception_module
 from ovseg3r_core.checks import Rejected
 from ovseg3r_core.language.coco import same_name
 from ovseg3r_core.language.naming import Namer
 from ovseg3r_core.language.vocabulary import Vocabulary
 from ovseg3r_core.mapping import operator
+from ovseg3r_core.mapping.evidence import EvidenceConfig, Verdict, Watched
 from ovseg3r_core.mapping.life import LifeConfig, LifeEvent, appeared
 from ovseg3r_core.mapping.lives import drop_points
 from ovseg3r_core.mapping.memory import Memory
@@ -22,6 +24,7 @@ from ovseg3r_core.mapping.storage import load_both, load_map, save_map
 from ovseg3r_core.outputs import objects_json
 from ovseg3r_core.perception import Perception
 from ovseg3r_core.perception_config import config_of
+from ovseg3r_core.pose_correction import PoseCorrection
 from ovseg3r_core.reconstruction.keyframes import KeyframeConfig
 from ovseg3r_core.types import Frame, Mask, ObjectRecord
 
@@ -35,6 +38,8 @@ CONFIG = replace(
     life=LifeConfig(missing_after=2, removed_after=4),
 )
 CRUMBS = 10  # of some 150 points
+NUDGE = np.zeros((4, 4))
+NUDGE[0, 3] = 0.001  # metres
 LOOKS = CONFIG.life.removed_after
 
 
@@ -330,3 +335,21 @@ def test_appeared_is_told_once_and_not_of_what_one_mask_shows(robot: Robot):
     told = appeared(set(), (*objects, once), 1.0)
     assert {event.record.id for event in told} == {it.id for it in objects}
     assert appeared({it.id for it in objects}, (*objects, once), 1.0) == ()
+
+
+def test_what_a_frame_said_of_the_map_before_its_poses_were_corrected_is_not_believed(robot: Robot, monkeypatch):
+    """A thing that is seen through often enough is gone; here the map moves each time before that is written down."""
+    ball, asked = robot.record("ball"), list[dict[int, Verdict]]()
+
+    def seen_through(watched: Watched, frame: Frame, config: EvidenceConfig) -> dict[int, Verdict]:
+        asked.append({ball.id: "gone"})
+        if moving:
+            robot.perception.correct(PoseCorrection(stamps_s=np.array([0.0]), T_map_before=np.eye(4)[None] + NUDGE))
+        return asked[-1]
+
+    monkeypatch.setattr(perception_module, "verdicts", seen_through)
+    monkeypatch.setattr(robot.perception, "_looked_beside", lambda *_: False)
+    moving = True
+    assert robot.walk(BEFORE) == [] and len(asked) > LOOKS
+    moving = False
+    assert ("missing", "ball") in kinds(robot.walk(BEFORE))
