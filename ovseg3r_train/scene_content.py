@@ -5,7 +5,7 @@ Writing trusts the scene as far as reading does not have to; reading trusts noth
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -56,9 +56,10 @@ def pack_scene(scene: LabelledScene, clean: bytes | None = None) -> bytes:
     """The bytes of a scene's file; those of its clean vertices' file are named in it by their checksum."""
     origin, xyz = pack_points(scene.cloud.xyz)
     arrays = {"xyz": xyz, "color": scene.cloud.color, "normal": pack_normals(scene.cloud.normal)}
-    arrays |= {"seen": _seen_bits(scene), "mask_of_pair": _mask_of_pair(scene, _points)}
-    if any(len(mask.rim) for mask in scene.lifted):
-        arrays["rim_of_pair"] = _mask_of_pair(scene, _rim)
+    arrays |= {"seen": _seen_bits(scene), "mask_of_pair": _mask_of_pair(scene, [mask.points for mask in scene.lifted])}
+    rims = [mask.rim for mask in scene.lifted]
+    if any(map(len, rims)):
+        arrays["rim_of_pair"] = _mask_of_pair(scene, rims)
     if scene.truth is not None:
         arrays["instance"] = scene.truth.instance
     looks = [mask.embedding for mask in scene.lifted if mask.embedding is not None]
@@ -142,33 +143,25 @@ def _seen_bits(scene: LabelledScene) -> ndarray:
     return rows
 
 
-def _points(mask: LiftedMask) -> Int64[ndarray, " members"]:
-    return mask.points
-
-
-def _rim(mask: LiftedMask) -> Int64[ndarray, " members"]:
-    return mask.rim
-
-
-def _mask_of_pair(scene: LabelledScene, part: Callable[[LiftedMask], Int64[ndarray, " _"]]) -> ndarray:
+def _mask_of_pair(scene: LabelledScene, points: Sequence[Int64[ndarray, " _"]]) -> ndarray:
     """For each pair, in the order of view and point, 1 + the place of its mask among those of its view; 0 for none.
 
     Args:
-        part: the points of a mask that are meant.
+        points: those of each mask.
     """
-    of_view: list[list[LiftedMask]] = [[] for _ in scene.views]
-    for mask in scene.lifted:
-        of_view[mask.view].append(mask)
+    of_view: list[list[Int64[ndarray, " _"]]] = [[] for _ in scene.views]
+    for mask, own in zip(scene.lifted, points, strict=True):
+        of_view[mask.view].append(own)
     most = max(map(len, of_view), default=0)
     table = np.zeros(len(scene.cloud), np.uint8 if most < 256 else np.uint16)
     rows = [np.zeros(0, table.dtype)]
     for v, masks in enumerate(of_view):
-        for place, mask in enumerate(masks, start=1):
-            if table[part(mask)].any():
+        for place, own in enumerate(masks, start=1):
+            if table[own].any():
                 raise ValueError(
                     f"{scene.name}: masks of view {v} share points; a point of a view has one mask at most"
                 )
-            table[part(mask)] = place
+            table[own] = place
         rows.append(table[np.sort(scene.seen.view(v).points)])
         table[:] = 0
     return np.concatenate(rows)

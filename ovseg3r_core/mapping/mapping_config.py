@@ -23,7 +23,7 @@ class MappingConfig:
     """How far a point may have moved between two extractions of the surface and still be the same."""
     part_gap_m: Annotated[float, Within(0.001, 5.0)] = 0.08
     """Parts of an object that lie further apart than this are different things."""
-    outline_m: Annotated[float, Within(0.0, 1.0)] = 0.15
+    outline_m: Annotated[float, Within(0.0, 5.0)] = 0.15
     """Points that nobody owns are an object's rim, which lifting took off, where they lie this near to it and within
     the outlines of its masks in a share of the views that see them, min_vote_share."""
     rim_m: Annotated[float, Within(0.0, 1.0)] = 0.03
