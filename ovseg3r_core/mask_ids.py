@@ -9,6 +9,8 @@ from jaxtyping import Int32, UInt16
 from numpy import ndarray
 
 _RIM_BIT = 1 << 15
+MAX_MASKS = _RIM_BIT - 1
+"""Of one image; each of 640x480 pixels takes 300 kB before they are one image."""
 
 
 def as_rim(ids: Int32[ndarray, "*any"]) -> Int32[ndarray, "*any"]:
@@ -17,7 +19,13 @@ def as_rim(ids: Int32[ndarray, "*any"]) -> Int32[ndarray, "*any"]:
 
 
 def pack_ids(ids: Int32[ndarray, "height width"]) -> UInt16[ndarray, "height width"]:
-    """For an image file: 0 for none, 1 + i for mask i, and with the highest bit set for its rim."""
+    """For an image file: 0 for none, 1 + i for mask i, and with the highest bit set for its rim.
+
+    Raises:
+        ValueError: there are more masks than the other bits can tell apart.
+    """
+    if (most := np.maximum(ids, as_rim(ids)).max(initial=-1)) >= MAX_MASKS:
+        raise ValueError(f"an image has at least {most + 1} masks; at most {MAX_MASKS} can be kept of one")
     return np.where(ids >= -1, ids + 1, (as_rim(ids) + 1) | _RIM_BIT).astype(np.uint16)
 
 
