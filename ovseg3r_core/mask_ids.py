@@ -18,15 +18,21 @@ def as_rim(ids: Int32[ndarray, "*any"]) -> Int32[ndarray, "*any"]:
     return np.int32(-2) - ids
 
 
+def outlines(ids: Int32[ndarray, "*any"]) -> Int32[ndarray, "*any"]:
+    """The mask in whose outline each pixel lies, on its rim or not; -1 for none."""
+    return np.maximum(ids, as_rim(ids))
+
+
 def pack_ids(ids: Int32[ndarray, "height width"]) -> UInt16[ndarray, "height width"]:
     """For an image file: 0 for none, 1 + i for mask i, and with the highest bit set for its rim.
 
     Raises:
         ValueError: there are more masks than the other bits can tell apart.
     """
-    if (most := np.maximum(ids, as_rim(ids)).max(initial=-1)) >= MAX_MASKS:
+    masks = outlines(ids)
+    if (most := masks.max(initial=-1)) >= MAX_MASKS:
         raise ValueError(f"an image has at least {most + 1} masks; at most {MAX_MASKS} can be kept of one")
-    return np.where(ids >= -1, ids + 1, (as_rim(ids) + 1) | _RIM_BIT).astype(np.uint16)
+    return np.where(ids < -1, (masks + 1) | _RIM_BIT, masks + 1).astype(np.uint16)
 
 
 def unpack_ids(packed: UInt16[ndarray, "height width"]) -> Int32[ndarray, "height width"]:

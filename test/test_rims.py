@@ -12,7 +12,6 @@ from ovseg3r_core.reconstruction.incidence import Incidence, see_points
 from ovseg3r_core.reconstruction.tsdf import TsdfConfig, TsdfVolume
 from ovseg3r_core.types import LiftedMask
 
-NONE = np.empty(0, np.int64)
 IN_A_ROW = np.stack([np.arange(8) * 0.02, np.zeros(8), np.zeros(8)], axis=1).astype(np.float32)
 
 

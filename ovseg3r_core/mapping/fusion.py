@@ -68,7 +68,7 @@ def with_instances(
     Args:
         points: the size of the scene cloud.
     """
-    looks = np.bincount(seen.points, minlength=points)
+    looks = seen.looks(points)
     instances = _beside_masks(segmented.instances, lifted, looks, segmented.config)
     worth = _worth(instances, looks, segmented.config)
     counted = [i for i, views in enumerate(worth) if views]

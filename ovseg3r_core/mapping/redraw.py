@@ -63,7 +63,7 @@ def redraw(
     cluster = cluster_masks(lifted, seen, len(cloud), config.consensus)
     votes = vote_owners(lifted, cluster, len(cloud), named_weight=config.named_weight, min_share=config.min_vote_share)
     ownership, members = _cut_apart(votes, lifted, cluster, cloud, config)
-    looks = np.bincount(real.points, minlength=len(cloud))
+    looks = real.looks(len(cloud))
     ownership = within_outlines(
         ownership, members, looks, cloud.xyz, reach_m=config.outline_m, min_share=config.min_vote_share
     )

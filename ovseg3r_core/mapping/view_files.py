@@ -15,7 +15,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from ovseg3r_core.checks import check_camera, check_pose
-from ovseg3r_core.mask_ids import as_rim, unpack_ids
+from ovseg3r_core.mask_ids import outlines, unpack_ids
 from ovseg3r_core.types import Camera, MaskTag
 from ovseg3r_core.views import View
 
@@ -123,10 +123,8 @@ def _check_images(view: View) -> None:
     for image, dtype, shape in ((color, np.uint8, (*size, 3)), (depth, np.uint16, size), (ids, np.uint16, size)):
         if image.dtype != dtype or image.shape != shape:
             raise ValueError(f"an image of the view is {image.dtype} {image.shape}, not {np.dtype(dtype)} {shape}")
-    masks = unpack_ids(ids)
-    masks = np.maximum(masks, as_rim(masks))
-    if masks.max() >= len(view.tags):
-        raise ValueError(f"pixels of the view belong to mask {masks.max()}, but it has {len(view.tags)}")
+    if (last := outlines(unpack_ids(ids)).max()) >= len(view.tags):
+        raise ValueError(f"pixels of the view belong to mask {last}, but it has {len(view.tags)}")
 
 
 def _decoded(data: bytes, format: str, size: tuple[int, int], flags: int) -> ndarray:

@@ -75,6 +75,10 @@ class Incidence:
         """The number of views."""
         return len(self.offsets) - 1
 
+    def looks(self, points: int) -> Int64[ndarray, " points"]:
+        """How many views see each point of a cloud of so many."""
+        return np.bincount(self.points, minlength=points)
+
     def view(self, v: int) -> ViewIncidence:
         """The record of one view; a slice, nothing is copied."""
         pairs = slice(self.offsets[v], self.offsets[v + 1])

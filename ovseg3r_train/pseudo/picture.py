@@ -101,7 +101,7 @@ def _goes_on_with(inside: Int32[ndarray, " members"], shown: Int32[ndarray, " pa
 
 def masked_share(scene: LabelledScene) -> Float64[ndarray, " points"]:
     """The share of the views that see a point which have it in a mask; `NO_MASK` where none sees it."""
-    views = np.bincount(scene.seen.points, minlength=len(scene.cloud))
+    views = scene.seen.looks(len(scene.cloud))
     masks = np.zeros(len(scene.cloud))
     for mask in scene.lifted:
         masks[mask.points] += 1
